@@ -1,0 +1,3 @@
+module flagbase.dev/guest
+
+go 1.26
