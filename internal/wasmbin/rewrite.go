@@ -1,0 +1,281 @@
+package wasmbin
+
+import (
+	"encoding/binary"
+	"strconv"
+)
+
+// Rewrite says what [Module.Rewrite] changes. The zero value changes nothing but sizes: every memory and table the module
+// defines gets a maximum.
+type Rewrite struct {
+	// InterruptGlobal is the name of an exported, mutable i32 global that is added, 0 at the start. Once it is not 0 the guest
+	// traps with "unreachable" at the next function entry, loop head or bulk operation. Empty adds none.
+	InterruptGlobal string
+	// StartExport is the name under which the start function is exported; the module then no longer starts by itself.
+	// Empty leaves the start function alone. It has no effect on a module without one.
+	StartExport string
+	// ExportGlobals, when not empty, exports every mutable global that the module defines and that holds a number, under
+	// this prefix followed by its index.
+	ExportGlobals string
+	// MaxMemoryPages is the most a memory may grow to, in pages of 64 KiB: a memory that allows more, or states nothing, gets
+	// this maximum. Defaults to Limits.MaxMemoryPages.
+	MaxMemoryPages uint32
+}
+
+// Rewrite gives a binary that behaves as m does, but for what r says. All functions, globals and other things keep their
+// indices; custom sections are kept as they are. Offsets into the code, as debug information has them, are off by what was
+// inserted. A name that r adds and the module already exports is refused with an [*Error]; so is a memory whose minimum is
+// larger than MaxMemoryPages.
+//
+// Tables share out Limits.MaxTable: none may grow past its share, or its minimum if that is more.
+func (m *Module) Rewrite(r *Rewrite) ([]byte, error) {
+	if r == nil {
+		r = &Rewrite{}
+	}
+	w := &rewriter{m: m, r: r, pages: r.MaxMemoryPages}
+	if w.pages == 0 {
+		w.pages = m.limits.MaxMemoryPages
+	}
+	if m.Memory != nil && m.Memory.Min > w.pages {
+		return nil, &Error{Offset: m.memoryAt.start, Kind: ErrLimit, Message: sprintf(
+			"the module asks for %d pages of memory (%d MiB) at its start, more than the %d pages (%d MiB) allowed",
+			m.Memory.Min, m.Memory.Min/16, w.pages, w.pages/16)}
+	}
+	if err := w.plan(); err != nil {
+		return nil, err
+	}
+	return w.write(), nil
+}
+
+type rewriter struct {
+	m       *Module
+	r       *Rewrite
+	pages   uint32
+	check   []byte // the inserted instructions
+	exports []byte // the added exports
+	added   int    // how many they are
+	out     []byte
+}
+
+// plan decides on the added exports and the check.
+func (w *rewriter) plan() error {
+	m := w.m
+	names := map[string]bool{}
+	export := func(name string, kind Kind, index uint32) error {
+		if names[name] || m.Export(name) != nil {
+			return &Error{Kind: ErrUnsupported, Message: sprintf("the module exports %q, a name that flagbase uses itself", name)}
+		}
+		names[name] = true
+		w.exports = binary.AppendUvarint(w.exports, uint64(len(name)))
+		w.exports = append(append(w.exports, name...), byte(kind))
+		w.exports = binary.AppendUvarint(w.exports, uint64(index))
+		w.added++
+		return nil
+	}
+	if w.r.InterruptGlobal != "" {
+		g := uint32(len(m.Globals))
+		if err := export(w.r.InterruptGlobal, Global, g); err != nil {
+			return err
+		}
+		w.check = append(w.check, 0x23) // global.get
+		w.check = binary.AppendUvarint(w.check, uint64(g))
+		w.check = append(w.check, 0x04, 0x40, 0x00, 0x0b) // if, unreachable, end
+	}
+	if w.r.StartExport != "" && m.HasStart {
+		if err := export(w.r.StartExport, Function, m.Start); err != nil {
+			return err
+		}
+	}
+	if w.r.ExportGlobals != "" {
+		for i, g := range m.Globals {
+			if g.Imported || !g.Mutable || g.Type <= V128 {
+				continue
+			}
+			if err := export(w.r.ExportGlobals+strconv.Itoa(i), Global, uint32(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *rewriter) write() []byte {
+	m := w.m
+	size := len(m.bytes) + len(w.check)*(len(m.bodies)+len(m.checks)) + len(w.exports) + 10*len(m.Tables) + 3*len(m.bodies) + 128
+	w.out = append(make([]byte, 0, size), m.bytes[:8]...)
+	needGlobal, needExport := w.check != nil, w.added > 0
+	for _, s := range m.sections {
+		if s.id == sectionGlobal {
+			needGlobal = false
+		}
+		if s.id == sectionExport {
+			needExport = false
+		}
+	}
+	// A section that the module lacks goes right behind the last one that must precede it.
+	add := func(from int) {
+		next := 1 << 8
+		for _, s := range m.sections[from:] {
+			if s.id != sectionCustom {
+				next = sectionRank[s.id]
+				break
+			}
+		}
+		if needGlobal && next > sectionRank[sectionGlobal] {
+			w.globalSection(nil)
+			needGlobal = false
+		}
+		if needExport && next > sectionRank[sectionExport] {
+			w.exportSection(nil)
+			needExport = false
+		}
+	}
+	add(0)
+	for i, s := range m.sections {
+		w.section(s)
+		if s.id != sectionCustom {
+			add(i + 1)
+		}
+	}
+	return w.out
+}
+
+func (w *rewriter) section(s section) {
+	switch content := w.m.bytes[s.start:s.end]; s.id {
+	case sectionTable:
+		w.tableSection(content, s.start)
+	case sectionMemory:
+		w.memorySection(content, s.start)
+	case sectionGlobal:
+		w.globalSection(content)
+	case sectionExport:
+		w.exportSection(content)
+	case sectionStart:
+		if w.r.StartExport == "" {
+			w.plain(s.id, content)
+		}
+	case sectionCode:
+		w.codeSection()
+	default:
+		w.out = append(w.out, w.m.bytes[s.at:s.end]...)
+	}
+}
+
+// plain writes a section of that content.
+func (w *rewriter) plain(id byte, content ...[]byte) {
+	size := 0
+	for _, c := range content {
+		size += len(c)
+	}
+	w.out = binary.AppendUvarint(append(w.out, id), uint64(size))
+	for _, c := range content {
+		w.out = append(w.out, c...)
+	}
+}
+
+// extend writes a section that is a vector with items appended to it.
+func (w *rewriter) extend(id byte, content []byte, added int, items []byte) {
+	old := reader{b: content, end: len(content)}
+	count := uint64(0)
+	if len(content) > 0 {
+		count = uint64(old.u32())
+	}
+	w.plain(id, binary.AppendUvarint(nil, count+uint64(added)), content[old.pos:], items)
+}
+
+func (w *rewriter) globalSection(content []byte) {
+	if w.check == nil {
+		w.plain(sectionGlobal, content)
+		return
+	}
+	w.extend(sectionGlobal, content, 1, []byte{byte(I32), 1, 0x41, 0, 0x0b}) // mutable, i32.const 0
+}
+
+func (w *rewriter) exportSection(content []byte) {
+	if w.added == 0 {
+		w.plain(sectionExport, content)
+		return
+	}
+	w.extend(sectionExport, content, w.added, w.exports)
+}
+
+func (w *rewriter) tableSection(content []byte, offset int) {
+	share := uint32(w.m.limits.MaxTable / max(len(w.m.Tables), 1))
+	var out []byte
+	done := 0
+	imported := len(w.m.Tables) - len(w.m.tableAt)
+	for i, at := range w.m.tableAt {
+		t := w.m.Tables[imported+i]
+		out = append(out, content[done:at.start-offset]...)
+		out = appendLimits(out, 1, t.Min, bound(t.Min, t.Max, t.HasMax, share))
+		done = at.end - offset
+	}
+	w.plain(sectionTable, out, content[done:])
+}
+
+func (w *rewriter) memorySection(content []byte, offset int) {
+	at := w.m.memoryAt
+	if at.end == 0 { // a section without a memory
+		w.plain(sectionMemory, content)
+		return
+	}
+	memory := w.m.Memory
+	flags := byte(1)
+	if memory.Shared {
+		flags = 3
+	}
+	out := append([]byte{}, content[:at.start-offset]...)
+	out = appendLimits(out, flags, memory.Min, bound(memory.Min, memory.Max, memory.HasMax, w.pages))
+	w.plain(sectionMemory, out, content[at.end-offset:])
+}
+
+// bound gives the maximum of something with those limits that may not pass most, unless it begins there.
+func bound(lo, hi uint32, hasMax bool, most uint32) uint32 {
+	if hasMax {
+		most = min(most, hi)
+	}
+	return max(lo, most)
+}
+
+func appendLimits(out []byte, flags byte, lo, hi uint32) []byte {
+	out = binary.AppendUvarint(append(out, flags), uint64(lo))
+	return binary.AppendUvarint(out, uint64(hi))
+}
+
+func (w *rewriter) codeSection() {
+	m := w.m
+	grown := func(b body) int {
+		if w.check == nil {
+			return b.end - b.start
+		}
+		return b.end - b.start + len(w.check)*(1+b.last-b.first)
+	}
+	size := uvarintLen(len(m.bodies))
+	for _, b := range m.bodies {
+		n := grown(b)
+		size += uvarintLen(n) + n
+	}
+	w.out = binary.AppendUvarint(append(w.out, sectionCode), uint64(size))
+	w.out = binary.AppendUvarint(w.out, uint64(len(m.bodies)))
+	for _, b := range m.bodies {
+		w.out = binary.AppendUvarint(w.out, uint64(grown(b)))
+		w.out = append(w.out, m.bytes[b.start:b.code]...)
+		w.out = append(w.out, w.check...)
+		from := b.code
+		if w.check != nil {
+			for _, at := range m.checks[b.first:b.last] {
+				w.out = append(append(w.out, m.bytes[from:at]...), w.check...)
+				from = int(at)
+			}
+		}
+		w.out = append(w.out, m.bytes[from:b.end]...)
+	}
+}
+
+func uvarintLen(v int) int {
+	n := 1
+	for ; v >= 0x80; v >>= 7 {
+		n++
+	}
+	return n
+}
