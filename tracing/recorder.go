@@ -1,0 +1,270 @@
+package tracing
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"flagbase.dev/internal/database"
+)
+
+// ErrNotFound: there is no trace with that id, or not any more.
+var ErrNotFound = errors.New("trace not found")
+
+// Options are the optional parts of a Recorder.
+type Options struct {
+	// MaxSpans is how many spans are kept, the newest. Defaults to 100,000.
+	MaxSpans int
+	// QueueSize is how many ended spans wait to be written; further ones are
+	// dropped. Defaults to 8,192.
+	QueueSize int
+	// FlushInterval is how long spans are gathered before they are written.
+	// Defaults to 200 ms.
+	FlushInterval time.Duration
+	// Logger hears of spans that could not be written. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultMaxSpans      = 100_000
+	defaultQueueSize     = 8192
+	defaultFlushInterval = 200 * time.Millisecond
+
+	// batchSize is how many spans share one transaction.
+	batchSize = 512
+	// writeTimeout bounds the writing of one batch.
+	writeTimeout = 15 * time.Second
+	// shards divide the queue, so that calls that end at the same moment do not
+	// wait for each other.
+	shards = 16
+)
+
+// Recorder starts spans and keeps the ended ones in SQL. Make one with
+// [NewRecorder] and [Recorder.Close] it. It is safe for concurrent use; every
+// method may be called on a nil *Recorder, which records nothing.
+type Recorder struct {
+	db   *database.DB
+	opts Options
+
+	queue   [shards]shard
+	queued  atomic.Int64
+	dropped atomic.Uint64
+	next    atomic.Uint64 // ticks as shards are emptied, so that none starves
+
+	writing chan struct{} // holds a token while a batch is taken and written
+
+	mu      sync.Mutex    // guards what follows; never held during I/O
+	writer  chan struct{} // closed when the writing goroutine ends; nil: there is none
+	closing chan struct{} // closed by Close
+	closed  atomic.Bool
+	full    chan struct{} // tells the goroutine not to wait any longer
+}
+
+type shard struct {
+	mu    sync.Mutex
+	spans []ended
+	_     [32]byte // a cache line of its own
+}
+
+// NewRecorder returns a recorder that writes to db, whose schema it migrates.
+// opts may be nil. The caller closes the recorder, then db.
+func NewRecorder(ctx context.Context, db *sql.DB, opts *Options) (*Recorder, error) {
+	d, err := database.Use(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("open traces: %w", err)
+	}
+	r := &Recorder{
+		db:      d,
+		writing: make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		full:    make(chan struct{}, 1),
+	}
+	if opts != nil {
+		r.opts = *opts
+	}
+	if r.opts.MaxSpans <= 0 {
+		r.opts.MaxSpans = defaultMaxSpans
+	}
+	if r.opts.QueueSize <= 0 {
+		r.opts.QueueSize = defaultQueueSize
+	}
+	if r.opts.FlushInterval <= 0 {
+		r.opts.FlushInterval = defaultFlushInterval
+	}
+	if r.opts.Logger == nil {
+		r.opts.Logger = slog.Default()
+	}
+	return r, nil
+}
+
+// Dropped returns how many spans were not recorded since the start, because the
+// queue was full, the database failed or the recorder was closed.
+func (r *Recorder) Dropped() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.dropped.Load()
+}
+
+func (r *Recorder) enqueue(e *ended) {
+	if r.closed.Load() {
+		r.dropped.Add(1)
+		return
+	}
+	n := r.queued.Add(1)
+	if n > int64(r.opts.QueueSize) {
+		r.queued.Add(-1)
+		r.dropped.Add(1)
+		return
+	}
+	s := &r.queue[e.SpanID[0]%shards]
+	s.mu.Lock()
+	s.spans = append(s.spans, *e)
+	s.mu.Unlock()
+	switch n {
+	case 1:
+		r.wake()
+	case batchSize, int64(r.opts.QueueSize):
+		select {
+		case r.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// wake starts the writing goroutine unless there is one.
+func (r *Recorder) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.writer != nil || r.closed.Load() {
+		return
+	}
+	r.writer = make(chan struct{})
+	go r.write(r.writer)
+}
+
+// write empties the queue every FlushInterval, and ends when it finds nothing.
+func (r *Recorder) write(done chan struct{}) {
+	defer close(done)
+	timer := time.NewTimer(r.opts.FlushInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-r.full:
+		case <-r.closing:
+		}
+		_ = r.drain(context.Background()) // reported by drain
+		r.mu.Lock()
+		// enqueue counts a span first and then, for the first one, calls wake,
+		// which needs mu: a span is either counted here or starts a new goroutine.
+		if r.queued.Load() <= 0 || r.closed.Load() {
+			r.writer = nil
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		timer.Reset(r.opts.FlushInterval)
+	}
+}
+
+// drain writes what was queued when it was called, batch by batch. A batch that
+// cannot be written is dropped and logged: tracing must not grow without bound
+// because a disk is full. Between batches it minds ctx; a batch once begun is
+// not abandoned, for its spans are in no queue any more.
+func (r *Recorder) drain(ctx context.Context) error {
+	var failures []error
+	for left := r.queued.Load(); left > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		select {
+		case r.writing <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		batch := r.take()
+		var err error
+		if len(batch) > 0 {
+			timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+			err = r.insert(timeout, batch)
+			cancel()
+		}
+		<-r.writing
+		if err != nil {
+			r.dropped.Add(uint64(len(batch)))
+			r.opts.Logger.Warn("spans could not be written", "spans", len(batch), "error", err)
+			failures = append(failures, err)
+		}
+		if len(batch) == 0 {
+			break
+		}
+		left -= int64(len(batch))
+	}
+	return errors.Join(failures...)
+}
+
+// take removes up to batchSize spans from the queue.
+func (r *Recorder) take() []ended {
+	var batch []ended
+	first := r.next.Add(1)
+	for i := range uint64(shards) {
+		s := &r.queue[(first+i)%shards]
+		s.mu.Lock()
+		n := min(len(s.spans), batchSize-len(batch))
+		batch = append(batch, s.spans[:n]...)
+		rest := copy(s.spans, s.spans[n:])
+		clear(s.spans[rest:]) // let go of their strings
+		s.spans = s.spans[:rest]
+		s.mu.Unlock()
+	}
+	r.queued.Add(-int64(len(batch)))
+	return batch
+}
+
+// Flush waits until every span that has ended is written, or ctx ends.
+func (r *Recorder) Flush(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	if err := r.drain(ctx); err != nil {
+		return fmt.Errorf("flush spans: %w", err)
+	}
+	// Another drain may have taken spans and still be writing them.
+	select {
+	case r.writing <- struct{}{}:
+		<-r.writing
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("flush spans: %w", ctx.Err())
+	}
+}
+
+// Close writes the spans that have ended and stops recording: spans that end
+// later are dropped. It returns when the recorder's goroutine has ended, or ctx.
+// Closing again is allowed.
+func (r *Recorder) Close(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	if !r.closed.Swap(true) {
+		close(r.closing)
+	}
+	writer := r.writer
+	r.mu.Unlock()
+	err := r.Flush(ctx)
+	if writer != nil {
+		select {
+		case <-writer:
+		case <-ctx.Done():
+			return fmt.Errorf("close recorder: %w", ctx.Err())
+		}
+	}
+	return err
+}
