@@ -19,7 +19,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -128,10 +127,6 @@ func (w *response) Write(b []byte) (int, error) {
 		return 0, http.ErrBodyNotAllowed
 	}
 	return w.body.Write(b)
-}
-
-func (w *response) WriteString(s string) (int, error) {
-	return io.WriteString(struct{ io.Writer }{w}, s)
 }
 
 // Flush is there for handlers that insist on an http.Flusher.

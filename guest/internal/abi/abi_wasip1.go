@@ -181,3 +181,8 @@ func Exit(message string) {
 	_, _ = os.Stderr.WriteString(message + "\n")
 	os.Exit(1)
 }
+
+// Install exists so that code which uses guesttest also compiles here.
+func Install(Host) (restore func()) {
+	panic("guesttest stands in for flagbase natively: run go test without GOOS=wasip1")
+}
