@@ -187,13 +187,10 @@ func parentsFirst(list []SpanRecord) {
 	}
 	depths := make(map[string]int, len(list))
 	for _, s := range list {
-		// The bound is for a circle, which only a forged database can hold.
 		depth := 0
-		for id := parents[s.SpanID]; id != "" && depth < len(list); id = parents[id] {
+		// The bound is for a circle, which only a forged database can hold.
+		for id := s.ParentID; id != "" && depth < 1000; id = parents[id] {
 			depth++
-			if depth > 1000 {
-				break
-			}
 		}
 		depths[s.SpanID] = depth
 	}

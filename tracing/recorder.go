@@ -52,11 +52,11 @@ type Recorder struct {
 	opts Options
 
 	queue   [shards]shard
-	queued  atomic.Int64
+	queued  atomic.Int64 // in queue and pending
 	dropped atomic.Uint64
-	next    atomic.Uint64 // ticks as shards are emptied, so that none starves
 
-	writing chan struct{} // holds a token while a batch is taken and written
+	writing chan struct{} // holds a token while spans are written
+	pending []ended       // taken from the queue, not written yet; guarded by writing
 
 	mu      sync.Mutex    // guards what follows; never held during I/O
 	writer  chan struct{} // closed when the writing goroutine ends; nil: there is none
@@ -173,58 +173,49 @@ func (r *Recorder) write(done chan struct{}) {
 	}
 }
 
-// drain writes what was queued when it was called, batch by batch. A batch that
-// cannot be written is dropped and logged: tracing must not grow without bound
-// because a disk is full. Between batches it minds ctx; a batch once begun is
-// not abandoned, for its spans are in no queue any more.
+// drain writes what has been queued, in batches. A batch that cannot be written
+// is dropped and logged: tracing must not grow without bound because a disk is
+// full. ctx is minded between batches; one that has begun is finished.
 func (r *Recorder) drain(ctx context.Context) error {
+	select {
+	case r.writing <- struct{}{}:
+		defer func() { <-r.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.collect()
 	var failures []error
-	for left := r.queued.Load(); left > 0; {
+	for len(r.pending) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		select {
-		case r.writing <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		batch := r.take()
-		var err error
-		if len(batch) > 0 {
-			timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-			err = r.insert(timeout, batch)
-			cancel()
-		}
-		<-r.writing
+		n := min(len(r.pending), batchSize)
+		timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+		err := r.insert(timeout, r.pending[:n])
+		cancel()
 		if err != nil {
-			r.dropped.Add(uint64(len(batch)))
-			r.opts.Logger.Warn("spans could not be written", "spans", len(batch), "error", err)
+			r.dropped.Add(uint64(n))
+			r.opts.Logger.Warn("spans could not be written", "spans", n, "error", err)
 			failures = append(failures, err)
 		}
-		if len(batch) == 0 {
-			break
-		}
-		left -= int64(len(batch))
+		clear(r.pending[:n]) // let go of their strings
+		r.pending = r.pending[n:]
+		r.queued.Add(-int64(n))
 	}
+	r.pending = nil
 	return errors.Join(failures...)
 }
 
-// take removes up to batchSize spans from the queue.
-func (r *Recorder) take() []ended {
-	var batch []ended
-	first := r.next.Add(1)
-	for i := range uint64(shards) {
-		s := &r.queue[(first+i)%shards]
+// collect moves every queued span to pending. The caller holds writing.
+func (r *Recorder) collect() {
+	for i := range r.queue {
+		s := &r.queue[i]
 		s.mu.Lock()
-		n := min(len(s.spans), batchSize-len(batch))
-		batch = append(batch, s.spans[:n]...)
-		rest := copy(s.spans, s.spans[n:])
-		clear(s.spans[rest:]) // let go of their strings
-		s.spans = s.spans[:rest]
+		r.pending = append(r.pending, s.spans...)
+		clear(s.spans)
+		s.spans = s.spans[:0]
 		s.mu.Unlock()
 	}
-	r.queued.Add(-int64(len(batch)))
-	return batch
 }
 
 // Flush waits until every span that has ended is written, or ctx ends.
@@ -235,14 +226,7 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	if err := r.drain(ctx); err != nil {
 		return fmt.Errorf("flush spans: %w", err)
 	}
-	// Another drain may have taken spans and still be writing them.
-	select {
-	case r.writing <- struct{}{}:
-		<-r.writing
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("flush spans: %w", ctx.Err())
-	}
+	return nil
 }
 
 // Close writes the spans that have ended and stops recording: spans that end
