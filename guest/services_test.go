@@ -226,11 +226,13 @@ func TestFetchAndHTTPClient(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Add("X-Seen", r.Header.Get("X-Ask"))
 		w.Header().Add("X-Seen", "two")
+		w.Header().Add("Set-Cookie", "a=1, 2")
+		w.Header().Add("Set-Cookie", "b=3")
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
 	}))
 	resp, err := fetch.Do(&fetch.Request{Method: "POST", URL: "https://example.com/a?b=c", Header: map[string][]string{"x-ask": {"one"}}, Body: []byte{0, 255}})
-	if err != nil || resp.Status != 418 || string(resp.Body) != "POST https://example.com/a?b=c \x00\xff" || !reflect.DeepEqual(resp.Header["X-Seen"], []string{"one", "two"}) {
+	if err != nil || resp.Status != 418 || string(resp.Body) != "POST https://example.com/a?b=c \x00\xff" || resp.Get("X-Seen") != "one, two" || !reflect.DeepEqual(resp.Header["set-cookie"], []string{"a=1, 2", "b=3"}) {
 		t.Fatalf("fetch: %+v, %v", resp, err)
 	}
 	got, err := httpclient.Client().Post("https://example.com/", "text/plain", strings.NewReader("body"))
@@ -238,7 +240,7 @@ func TestFetchAndHTTPClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, _ := io.ReadAll(got.Body)
-	if got.StatusCode != 418 || string(body) != "POST https://example.com/ body" || len(got.Header.Values("x-seen")) != 2 || got.Status != "418 I'm a teapot" {
+	if got.StatusCode != 418 || string(body) != "POST https://example.com/ body" || got.Header.Get("x-seen") != "one, two" || len(got.Header.Values("set-cookie")) != 2 || got.Status != "418 I'm a teapot" {
 		t.Fatalf("client: %v %q %v", got.Status, body, got.Header)
 	}
 }

@@ -10,6 +10,7 @@ package fetch
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"flagbase.dev/guest/internal/abi"
 )
@@ -29,8 +30,18 @@ type Request struct {
 // Response is the answer, whatever its status.
 type Response struct {
 	Status int
+	// Header maps names in lower case to values. Several values of one header
+	// arrive joined by ", ", those of set-cookie apart.
 	Header map[string][]string
 	Body   []byte
+}
+
+// Get returns the first value of a header; the name's case does not matter.
+func (r *Response) Get(name string) string {
+	if values := r.Header[strings.ToLower(name)]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 type requestJSON struct {
@@ -46,8 +57,8 @@ type responseJSON struct {
 	Body    []byte            `json:"body"`
 }
 
-// values takes a header's values as an array, and as the single text that some
-// hosts of this ABI send.
+// values takes a header's values as the joined text that flagbase sends, and as
+// an array.
 type values []string
 
 func (v *values) UnmarshalJSON(b []byte) error {
@@ -82,8 +93,12 @@ func Do(r *Request) (*Response, error) {
 		return nil, fmt.Errorf("http_fetch %q: decode the host's answer: %w", r.URL, err)
 	}
 	header := make(map[string][]string, len(resp.Headers))
-	for k, v := range resp.Headers {
-		header[k] = v
+	for name, v := range resp.Headers {
+		name = strings.ToLower(name)
+		if name == "set-cookie" && len(v) == 1 {
+			v = strings.Split(v[0], "\n") // cookies hold commas, so the host joins them so
+		}
+		header[name] = v
 	}
 	return &Response{Status: resp.Status, Header: header, Body: resp.Body}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 )
 
 // HostCall implements the border that the SDK's packages call natively. Tests
@@ -94,7 +95,7 @@ func (h *Host) local(op string, arg []string) ([]byte, error) {
 	case "secret_get":
 		v, ok := h.secrets[arg[0]]
 		if !ok {
-			return nil, notFound("secret", arg[0])
+			return nil, fmt.Errorf("no such secret, or it is not granted to this function")
 		}
 		return []byte(v), nil
 	case "metrics_publish":
@@ -174,9 +175,18 @@ func fetch(handler http.Handler, request []byte) ([]byte, error) {
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
 	result := w.Result()
+	headers := map[string]string{}
+	for name, values := range result.Header {
+		name = strings.ToLower(name)
+		separator := ", "
+		if name == "set-cookie" {
+			separator = "\n"
+		}
+		headers[name] = strings.Join(values, separator)
+	}
 	return json.Marshal(struct {
-		Status  int         `json:"status"`
-		Headers http.Header `json:"headers"`
-		Body    []byte      `json:"body"`
-	}{result.StatusCode, result.Header, w.Body.Bytes()})
+		Status  int               `json:"status"`
+		Headers map[string]string `json:"headers"`
+		Body    []byte            `json:"body"`
+	}{result.StatusCode, headers, w.Body.Bytes()})
 }

@@ -31,7 +31,8 @@ func (t *records) find(id string) int {
 	return -1
 }
 
-// split takes _id and the other reserved members out of a stored object.
+// split takes _id out of a stored object, and drops the other members whose
+// names begin with an underscore: those are flagbase's own.
 func split(data []byte) (id string, rest []byte, err error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil || members == nil {
@@ -42,8 +43,10 @@ func split(data []byte) (id string, rest []byte, err error) {
 			return "", nil, fmt.Errorf("_id has to be a string")
 		}
 	}
-	for _, name := range []string{"_id", "_flag", "_created_at", "_updated_at"} {
-		delete(members, name)
+	for name := range members {
+		if strings.HasPrefix(name, "_") {
+			delete(members, name)
+		}
 	}
 	rest, err = json.Marshal(members)
 	return id, rest, err

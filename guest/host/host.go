@@ -49,7 +49,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Is reports ErrNotFound when the host's sentence says so. The host ABI carries
 // sentences and no codes, so the words are what there is to go by.
 func (e *Error) Is(target error) bool {
-	return target == ErrNotFound && strings.Contains(e.Message, "not found")
+	return target == ErrNotFound && (strings.Contains(e.Message, "not found") || strings.Contains(e.Message, "no such"))
 }
 
 // quote keeps a target readable and bounded in a message.
