@@ -240,7 +240,7 @@ func TestFetchAndHTTPClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, _ := io.ReadAll(got.Body)
-	if got.StatusCode != 418 || string(body) != "POST https://example.com/ body" || got.Header.Get("x-seen") != "one, two" || len(got.Header.Values("set-cookie")) != 2 || got.Status != "418 I'm a teapot" {
+	if got.StatusCode != 418 || string(body) != "POST https://example.com/ body" || got.Header.Get("x-seen") != ", two" || len(got.Header.Values("set-cookie")) != 2 || got.Status != "418 I'm a teapot" {
 		t.Fatalf("client: %v %q %v", got.Status, body, got.Header)
 	}
 }
