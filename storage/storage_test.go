@@ -1,0 +1,78 @@
+package storage_test
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"flagbase.dev/internal/database"
+	"flagbase.dev/storage"
+	"flagbase.dev/storage/drivertest"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("FLAGBASE_TEST_PUTTER"); dir != "" {
+		putterProcess(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func openDB(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := database.OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func openLocal(t *testing.T, dir string, db *sql.DB) *storage.Local {
+	t.Helper()
+	l, err := storage.OpenLocal(t.Context(), dir, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func TestMemory(t *testing.T) {
+	drivertest.Run(t, func(*testing.T) storage.BucketAdapter { return storage.NewMemory() })
+}
+
+func TestLocal(t *testing.T) {
+	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
+		dir := t.TempDir()
+		return openLocal(t, filepath.Join(dir, "objects"), openDB(t, filepath.Join(dir, "x.db")))
+	})
+}
+
+func TestLocalInMemoryIndex(t *testing.T) {
+	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
+		return openLocal(t, t.TempDir(), openDB(t, ":memory:"))
+	})
+}
+
+// A database opened with no settings at all, as embedders do.
+func TestLocalPlainIndex(t *testing.T) {
+	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
+		db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return openLocal(t, t.TempDir(), db)
+	})
+}
+
+func TestReserved(t *testing.T) {
+	for bucket, want := range map[string]bool{"flagbase-artifacts": true, "flagbase-": true, "flagbase": false, "files": false} {
+		if storage.Reserved(bucket) != want {
+			t.Errorf("Reserved(%q) = %v", bucket, !want)
+		}
+	}
+}
