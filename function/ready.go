@@ -1,0 +1,147 @@
+package function
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"flagbase.dev/internal/sandbox"
+	"flagbase.dev/storage"
+)
+
+// artifactBucket holds modules by the SHA-256 of their bytes.
+const artifactBucket = "flagbase-artifacts"
+
+// maxReady is how many versions stay ready in memory; the least recently invoked
+// goes first and is made ready again when it is needed.
+const maxReady = 256
+
+// loadTimeout bounds making a stored version ready again. It does not follow the
+// caller's deadline, because others wait for the same version.
+const loadTimeout = time.Minute
+
+type readyProgram struct {
+	program program
+	used    time.Time
+}
+
+// prepare compiles an artifact and tries it: a module is instantiated and
+// initialised, a script evaluated, both without any service at hand.
+func (s *Store) prepare(ctx context.Context, op string, a *artifact) (program, error) {
+	if a.wasm == nil {
+		ctx, cancel := context.WithTimeout(ctx, deployTimeout)
+		defer cancel()
+		return s.engine.compileScript(ctx, op, a.language, a.source)
+	}
+	module, err := s.engine.wasm.Prepare(ctx, a.wasm)
+	if err != nil {
+		return nil, invalidArtifact(op, err)
+	}
+	p, err := newModuleProgram(module, entryAny)
+	if err != nil {
+		return nil, fail(ErrInvalidArtifact, "%s: %w", op, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, deployTimeout)
+	defer cancel()
+	if err := p.try(ctx, s.engine.memoryPages()); err != nil {
+		return nil, invalidArtifact(op, err)
+	}
+	return p, nil
+}
+
+// try instantiates the module once, as every invocation will.
+func (p *moduleProgram) try(ctx context.Context, memoryPages uint32) error {
+	log := newLog(tailBytes)
+	inst, err := p.module.Acquire(ctx, &sandbox.InstanceOptions{Stderr: log, MemoryPages: memoryPages})
+	if err != nil {
+		return err
+	}
+	defer inst.Release()
+	if p.initialize && !p.command {
+		if _, err := inst.Call("_initialize"); err != nil {
+			return fmt.Errorf("initialising the module (_initialize) failed; what needs flagbase services belongs into the handler: %w%s", err, lastLine(log.tail()))
+		}
+	}
+	return nil
+}
+
+// program gives a version ready to run, from memory or made ready now.
+func (s *Store) program(ctx context.Context, op string, f *stored, v *storedVersion) (program, error) {
+	s.mu.Lock()
+	if ready := s.programs[v.ID]; ready != nil {
+		ready.used = time.Now()
+		s.mu.Unlock()
+		return ready.program, nil
+	}
+	s.mu.Unlock()
+	done := s.flight.DoChan(v.ID, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		a := &artifact{language: v.language, source: v.Source}
+		if v.artifact != "" {
+			var err error
+			if a.wasm, err = s.loadArtifact(ctx, op, numbered(f.Name, v.Version), v.artifact); err != nil {
+				return nil, err
+			}
+		}
+		p, err := s.prepare(ctx, op+" "+numbered(f.Name, v.Version), a)
+		if err != nil {
+			return nil, err
+		}
+		s.keepProgram(v.ID, p)
+		return p, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, interrupted(op, context.Cause(ctx))
+	case res := <-done:
+		if res.Err != nil {
+			return nil, res.Err
+		}
+		return res.Val.(program), nil
+	}
+}
+
+func (s *Store) keepProgram(versionID string, p program) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.programs[versionID] = &readyProgram{program: p, used: time.Now()}
+	if len(s.programs) <= maxReady {
+		return
+	}
+	oldest := versionID
+	for id, ready := range s.programs {
+		if ready.used.Before(s.programs[oldest].used) {
+			oldest = id
+		}
+	}
+	delete(s.programs, oldest)
+}
+
+// keepArtifact stores a module durably under its hash.
+func (s *Store) keepArtifact(ctx context.Context, wasm []byte) (string, error) {
+	hash := sandbox.Hash(wasm)
+	return hash, storage.WriteAll(ctx, s.bucket, artifactBucket, hash, wasm)
+}
+
+// loadArtifact reads a module back and checks that it is the one that was stored.
+func (s *Store) loadArtifact(ctx context.Context, op, name, hash string) ([]byte, error) {
+	wasm, err := storage.ReadAll(ctx, s.bucket, artifactBucket, hash, s.engine.options.ArtifactLimitBytes)
+	if err != nil {
+		return nil, &Error{Code: ErrNotReady.Code, Message: fmt.Sprintf("%s: the artifact of %s cannot be read; activate another version or deploy again", op, name), Cause: err}
+	}
+	if sandbox.Hash(wasm) != hash {
+		return nil, &Error{Code: ErrNotReady.Code, Message: fmt.Sprintf("%s: the artifact of %s is damaged; activate another version or deploy again", op, name)}
+	}
+	return wasm, nil
+}
+
+// dropArtifact deletes a module that no version uses any more. A failure leaves an
+// orphan, never a version without its artifact.
+func (s *Store) dropArtifact(ctx context.Context, hash string) {
+	var used bool
+	err := s.db.SQL().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM flagbase_versions WHERE artifact = ?)`, hash).Scan(&used)
+	if err == nil && !used {
+		_ = s.bucket.Delete(ctx, artifactBucket, hash)
+	}
+}

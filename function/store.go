@@ -1,0 +1,361 @@
+package function
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
+
+	"flagbase.dev/feature"
+	"flagbase.dev/internal/database"
+	"flagbase.dev/storage"
+	"flagbase.dev/table"
+	"flagbase.dev/tracing"
+)
+
+// Store manages function lifecycle: persistence, compilation, and invocation. It
+// is safe for concurrent use, and several Stores may share a database.
+type Store struct {
+	db      *database.DB
+	bucket  storage.BucketAdapter
+	engine  *Engine
+	flags   *feature.Engine
+	tables  *table.Engine
+	tracer  *tracing.Recorder
+	history *history
+
+	flight singleflight.Group
+
+	mu       sync.Mutex
+	programs map[string]*readyProgram // by version id
+	slots    map[string]chan struct{} // concurrency, by function id
+	deploys  map[string]*sync.Mutex   // one deploy of a function at a time
+}
+
+// NewStore opens the store of functions kept in db and bucket, and migrates the
+// schema it needs. flags may be nil. What a crash left half done is put right:
+// invocations that were cut short are recorded as interrupted.
+//
+// db is a SQLite database; bucket holds artifacts, in the reserved bucket
+// "flagbase-artifacts", beside the buckets functions use.
+func NewStore(db *sql.DB, bucket storage.BucketAdapter, engine *Engine, flags *feature.Engine) (*Store, error) {
+	const op = "new store"
+	ctx := context.Background()
+	if db == nil || bucket == nil || engine == nil {
+		return nil, fail(ErrInvalid, "%s: a database, a bucket and an engine are needed", op)
+	}
+	d, err := database.Use(ctx, db)
+	if err != nil {
+		return nil, fail(ErrInternal, "%s: %w", op, err)
+	}
+	if err := markInterrupted(ctx, d); err != nil {
+		return nil, fail(ErrInternal, "%s: %w", op, err)
+	}
+	s := &Store{
+		db: d, bucket: bucket, engine: engine, flags: flags,
+		history:  engine.history(d),
+		programs: make(map[string]*readyProgram),
+		slots:    make(map[string]chan struct{}),
+		deploys:  make(map[string]*sync.Mutex),
+	}
+	if err := s.failHalfDeployed(ctx); err != nil {
+		return nil, fail(ErrInternal, "%s: %w", op, err)
+	}
+	return s, nil
+}
+
+// WithTables injects the table engine so WASM functions can call table host
+// functions. Call it before the first invocation.
+func (s *Store) WithTables(t *table.Engine) { s.tables = t }
+
+// WithTracer injects the distributed tracing recorder. Call it before the first
+// invocation.
+func (s *Store) WithTracer(t *tracing.Recorder) { s.tracer = t }
+
+// Close writes what is left of the invocation history. The store's engine, database
+// and bucket stay open: they are the caller's.
+func (s *Store) Close(ctx context.Context) error {
+	if err := s.history.flush(ctx); err != nil {
+		return s.broken(ctx, "close store", err)
+	}
+	return nil
+}
+
+// broken wraps a failure of the database or bucket.
+func (s *Store) broken(ctx context.Context, op string, err error) error {
+	if ctx.Err() != nil {
+		return interrupted(op, context.Cause(ctx))
+	}
+	return &Error{Code: ErrInternal.Code, Message: op + ": the database or bucket failed", Cause: err}
+}
+
+// Ids start with what they name and sort by time. No function name contains "_",
+// so an id is never taken for a name.
+const (
+	functionPrefix   = "fn_"
+	versionPrefix    = "ver_"
+	invocationPrefix = "inv_"
+)
+
+func newID(prefix string) string {
+	return prefix + strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "")
+}
+
+func isID(prefix, s string) bool {
+	hex, ok := strings.CutPrefix(s, prefix)
+	return ok && len(hex) == 32 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+const maxName = 63
+
+func checkName(op, name string) error {
+	valid := name != "" && len(name) <= maxName && name[0] != '-'
+	for _, c := range []byte(name) {
+		valid = valid && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-')
+	}
+	if !valid {
+		return fail(ErrInvalid, "%s: %q is not a name: use 1 to %d of a-z, 0-9 and \"-\", and start with a letter or digit", op, name, maxName)
+	}
+	return nil
+}
+
+const functionColumns = `id, name, description, language, source, runtime, status, error, active_version, created_at, updated_at`
+
+// stored is a Function as the database has it.
+type stored struct {
+	Function
+	active int
+}
+
+func scanFunction(row scanner) (*stored, error) {
+	var f stored
+	var created, updated int64
+	if err := row.Scan(&f.ID, &f.Name, &f.Description, &f.Language, &f.Source, &f.Runtime, &f.Status, &f.Error, &f.active, &created, &updated); err != nil {
+		return nil, err
+	}
+	f.CreatedAt, f.UpdatedAt = database.FromMicros(created), database.FromMicros(updated)
+	return &f, nil
+}
+
+// find gives the function with that id or name, or ErrNotFound.
+func (s *Store) find(ctx context.Context, op, idOrName string) (*stored, error) {
+	column := "name"
+	if isID(functionPrefix, idOrName) {
+		column = "id"
+	}
+	f, err := scanFunction(s.db.SQL().QueryRowContext(ctx, `SELECT `+functionColumns+` FROM flagbase_functions WHERE `+column+` = ?`, idOrName))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fail(ErrNotFound, "%s: there is no function %q", op, idOrName)
+	}
+	if err != nil {
+		return nil, s.broken(ctx, op, err)
+	}
+	return f, nil
+}
+
+// Get returns the function with that id or name, or ErrNotFound.
+func (s *Store) Get(ctx context.Context, id string) (*Function, error) {
+	f, err := s.find(ctx, "get function", id)
+	if err != nil {
+		return nil, err
+	}
+	return &f.Function, nil
+}
+
+// ActiveVersion returns the number of the version that is invoked, or ErrNotReady
+// when none ever became ready.
+func (s *Store) ActiveVersion(ctx context.Context, id string) (int, error) {
+	const op = "get active version"
+	f, err := s.find(ctx, op, id)
+	if err != nil {
+		return 0, err
+	}
+	if f.active == 0 {
+		return 0, notReady(op, f)
+	}
+	return f.active, nil
+}
+
+// List returns all functions, by name.
+func (s *Store) List(ctx context.Context) ([]Function, error) {
+	const op = "list functions"
+	rows, err := s.db.SQL().QueryContext(ctx, `SELECT `+functionColumns+` FROM flagbase_functions ORDER BY name`)
+	if err != nil {
+		return nil, s.broken(ctx, op, err)
+	}
+	defer func() { _ = rows.Close() }()
+	list := []Function{}
+	for rows.Next() {
+		f, err := scanFunction(rows)
+		if err != nil {
+			return nil, s.broken(ctx, op, err)
+		}
+		list = append(list, f.Function)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, s.broken(ctx, op, err)
+	}
+	return list, nil
+}
+
+const versionColumns = `id, function_id, version, language, runtime, source, artifact, created_at`
+
+// storedVersion is a FunctionVersion as the database has it.
+type storedVersion struct {
+	FunctionVersion
+	language, runtime, artifact string
+}
+
+func scanVersion(row scanner) (*storedVersion, error) {
+	var v storedVersion
+	var created int64
+	if err := row.Scan(&v.ID, &v.FunctionID, &v.Version, &v.language, &v.runtime, &v.Source, &v.artifact, &created); err != nil {
+		return nil, err
+	}
+	v.CreatedAt = database.FromMicros(created)
+	return &v, nil
+}
+
+// ListVersions returns all deployment versions for a function, oldest first.
+func (s *Store) ListVersions(ctx context.Context, functionID string) ([]FunctionVersion, error) {
+	const op = "list versions"
+	f, err := s.find(ctx, op, functionID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.db.SQL().QueryContext(ctx, `SELECT `+versionColumns+` FROM flagbase_versions WHERE function_id = ? ORDER BY version`, f.ID)
+	if err != nil {
+		return nil, s.broken(ctx, op, err)
+	}
+	defer func() { _ = rows.Close() }()
+	list := []FunctionVersion{}
+	for rows.Next() {
+		v, err := scanVersion(rows)
+		if err != nil {
+			return nil, s.broken(ctx, op, err)
+		}
+		list = append(list, v.FunctionVersion)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, s.broken(ctx, op, err)
+	}
+	return list, nil
+}
+
+// GetVersion returns a single version record by ID, including source snapshot.
+func (s *Store) GetVersion(ctx context.Context, functionID, versionID string) (*FunctionVersion, error) {
+	const op = "get version"
+	f, err := s.find(ctx, op, functionID)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.version(ctx, op, f, `id = ?`, versionID)
+	if err != nil {
+		return nil, err
+	}
+	return &v.FunctionVersion, nil
+}
+
+// version gives the version of f that matches where, or ErrNotFound.
+func (s *Store) version(ctx context.Context, op string, f *stored, where string, arg any) (*storedVersion, error) {
+	v, err := scanVersion(s.db.SQL().QueryRowContext(ctx, `SELECT `+versionColumns+` FROM flagbase_versions WHERE function_id = ? AND `+where, f.ID, arg))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fail(ErrNotFound, "%s: function %q has no version %v", op, f.Name, arg)
+	}
+	if err != nil {
+		return nil, s.broken(ctx, op, err)
+	}
+	return v, nil
+}
+
+func notReady(op string, f *stored) error {
+	switch f.Status {
+	case StatusCompiling:
+		return fail(ErrNotReady, "%s: the first version of %q is still compiling", op, f.Name)
+	default:
+		return fail(ErrNotReady, "%s: no version of %q is ready: %s", op, f.Name, f.Error)
+	}
+}
+
+// Delete removes a function with its versions, artifacts and history. Invocations
+// that run finish.
+func (s *Store) Delete(ctx context.Context, id string) error {
+	const op = "delete function"
+	f, err := s.find(ctx, op, id)
+	if err != nil {
+		return err
+	}
+	unlock := s.lockDeploys(f.ID)
+	defer unlock()
+	var versions, artifacts []string
+	err = s.db.Write(ctx, func(tx *sql.Tx) error {
+		versions, artifacts = nil, nil
+		rows, err := tx.QueryContext(ctx, `SELECT id, artifact FROM flagbase_versions WHERE function_id = ?`, f.ID)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var version, artifact string
+			if err := rows.Scan(&version, &artifact); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			versions = append(versions, version)
+			if artifact != "" {
+				artifacts = append(artifacts, artifact)
+			}
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		for _, table := range []string{"flagbase_invocations", "flagbase_versions"} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE function_id = ?`, f.ID); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM flagbase_functions WHERE id = ?`, f.ID)
+		return err
+	})
+	if err != nil {
+		return s.broken(ctx, op, err)
+	}
+	s.mu.Lock()
+	for _, v := range versions {
+		delete(s.programs, v)
+	}
+	delete(s.slots, f.ID)
+	s.mu.Unlock()
+	for _, a := range artifacts {
+		s.dropArtifact(ctx, a)
+	}
+	return nil
+}
+
+// failHalfDeployed ends first deployments that a crash cut short.
+func (s *Store) failHalfDeployed(ctx context.Context) error {
+	return s.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE flagbase_functions SET status = ?, error = ?, updated_at = ? WHERE status = ?`,
+			StatusError, "the server stopped during the deployment; deploy again", database.Micros(time.Now()), StatusCompiling)
+		return err
+	})
+}
+
+// lockDeploys serialises deployments of one function.
+func (s *Store) lockDeploys(functionID string) (unlock func()) {
+	s.mu.Lock()
+	m := s.deploys[functionID]
+	if m == nil {
+		m = new(sync.Mutex)
+		s.deploys[functionID] = m
+	}
+	s.mu.Unlock()
+	m.Lock()
+	return m.Unlock
+}
+
+func numbered(name string, version int) string { return fmt.Sprintf("%s v%d", name, version) }

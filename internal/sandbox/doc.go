@@ -1,0 +1,15 @@
+// Package sandbox runs WebAssembly modules that nobody trusts. It is the only
+// importer of wazero and knows no flagbase service: it turns bytes into a
+// [Module], a module into an [Instance] with hard limits, and an instance's end
+// into one of a few errors.
+//
+// A module is prepared once ([Runtime.Prepare]: scanned, rewritten, compiled)
+// and is cached by the SHA-256 of its bytes. A call takes an instance that is in
+// exactly the state the module starts from ([Module.Acquire]), calls its exports
+// and gives it back ([Instance.Release]).
+//
+// The context given to Acquire bounds everything the instance does. When it ends
+// the guest is stopped, whatever it is doing: the rewritten code yields to the
+// host after a bounded amount of work (see Quantum in package wasmbin) and every
+// host call returns when the context ends.
+package sandbox

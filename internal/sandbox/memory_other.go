@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sandbox
+
+func newMemoryPages(uint64) memoryPages { return &slice{} }

@@ -1,0 +1,99 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/tetratelabs/wazero"
+
+	"flagbase.dev/internal/wasmbin"
+)
+
+// The names that rewriting adds to a module. A module that uses them itself is
+// refused by the rewriter or by checkImports.
+const (
+	yieldModuleName = "flagbase:sandbox"
+	startExport     = "flagbase:start"
+)
+
+var rewrite = &wasmbin.Rewrite{
+	Yield:       wasmbin.Yield{Module: yieldModuleName, Name: "yield"},
+	StartExport: startExport,
+}
+
+// Signature is the type of an exported function.
+type Signature struct{ Params, Results []ValueType }
+
+// Module is a compiled module, ready to run any number of instances at once.
+type Module struct {
+	runtime  *Runtime
+	sum      [sha256.Size]byte
+	compiled wazero.CompiledModule
+	exports  map[string]Signature
+	imports  map[string]bool
+	start    bool
+	memory   bool
+	minBytes uint64
+}
+
+func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled wazero.CompiledModule) *Module {
+	m := &Module{
+		runtime:  r,
+		sum:      sum,
+		compiled: compiled,
+		exports:  make(map[string]Signature),
+		imports:  make(map[string]bool),
+		start:    info.HasStart,
+	}
+	for _, e := range info.Exports {
+		if e.Kind == wasmbin.Function {
+			m.exports[e.Name] = Signature{Params: types(e.Type.Params), Results: types(e.Type.Results)}
+		}
+		if e.Kind == wasmbin.Memory && e.Name == "memory" {
+			m.memory = true
+		}
+	}
+	for _, im := range info.Imports {
+		m.imports[im.Module] = true
+	}
+	if info.Memory != nil {
+		m.minBytes = uint64(info.Memory.Min) * pageSize
+	}
+	return m
+}
+
+func types(in []wasmbin.ValueType) []ValueType {
+	out := make([]ValueType, len(in))
+	for i, t := range in {
+		out[i] = ValueType(t)
+	}
+	return out
+}
+
+// Export gives the signature of the function exported as name.
+func (m *Module) Export(name string) (Signature, bool) {
+	s, ok := m.exports[name]
+	return s, ok
+}
+
+// HasImport says whether the module imports from the host module of that name.
+func (m *Module) HasImport(module string) bool { return m.imports[module] }
+
+// ExportsMemory says whether the module exports its memory as "memory", without
+// which no host function can read its arguments.
+func (m *Module) ExportsMemory() bool { return m.memory }
+
+// Acquire gives an instance in the state the module starts from. It is the
+// caller's alone until Release. ctx bounds all it does; opts may be nil.
+func (m *Module) Acquire(ctx context.Context, opts *InstanceOptions) (*Instance, error) {
+	inst := newInstance(ctx, m, opts)
+	if m.minBytes > inst.mem.limit {
+		return nil, fmt.Errorf("%w: the module starts with %d MiB of memory, the limit is %d MiB", ErrOutOfMemory, m.minBytes>>20, inst.mem.limit>>20)
+	}
+	if err := inst.instantiate(); err != nil {
+		inst.Release()
+		return nil, err
+	}
+	return inst, nil
+}
