@@ -5,6 +5,7 @@ package abi
 import (
 	"os"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"flagbase.dev/guest/host"
@@ -40,7 +41,8 @@ func pointer(b []byte) (unsafe.Pointer, uint32) {
 }
 
 func failure(op, target string) error {
-	return &host.Error{Op: op, Target: target, Message: string(fill(errorLen(), errorRead))}
+	message := string(fill(errorLen(), errorRead))
+	return &host.Error{Op: op, Target: target, Message: strings.TrimPrefix(message, op+": ")}
 }
 
 // result reads what a call left. n already is its length, so result_len, which
