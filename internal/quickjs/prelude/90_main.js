@@ -1,0 +1,102 @@
+// The way in: load once, when the script was evaluated, then invoke. Whatever
+// belongs to one invocation arrives with invoke, so that what exists before it can
+// become a snapshot.
+let entry;
+let outcome; // what the function gave, once it has
+
+const callable = (f) => typeof f === "function";
+
+// load finds the handlers: bit 1 is fetch, bit 2 is handle.
+const load = (namespace) => {
+  const main = namespace.default;
+  entry = { __proto__: null, fetch: undefined, fetchThis: undefined, handle: undefined, handleThis: undefined };
+  if ((typeof main === "object" && main !== null) || callable(main)) {
+    if (callable(main.fetch)) {
+      entry.fetch = main.fetch;
+      entry.fetchThis = main;
+    }
+    if (callable(main.handle)) {
+      entry.handle = main.handle;
+      entry.handleThis = main;
+    }
+  }
+  if (entry.fetch === undefined && callable(namespace.fetch)) entry.fetch = namespace.fetch;
+  const candidates = [namespace.handle, namespace.$flagbase_handle, getOwnPropertyDescriptor(globalThis, "handle")?.value, main];
+  for (let i = 0; i < candidates.length && entry.handle === undefined; i++) if (callable(candidates[i])) entry.handle = candidates[i];
+  if (entry.handle === undefined && entry.fetch === undefined && callable(namespace.$flagbase_fetch)) entry.fetch = namespace.$flagbase_fetch;
+  return (entry.fetch === undefined ? 0 : 1) + (entry.handle === undefined ? 0 : 2);
+};
+
+const parseEvent = (raw) => {
+  if (typeof raw !== "string") return raw;
+  try {
+    return JSONParse(raw);
+  } catch (e) {
+    if (e instanceof SyntaxError) return raw;
+    throw e; // such as the stack, of nesting too deep
+  }
+};
+
+const settle = (value) => {
+  if (value === undefined) {
+    outcome = ["none"];
+  } else if (isResponse(value)) {
+    const body = peekBody(value);
+    outcome = ["response", JSONStringify({ __proto__: null, status: statusOf(value), headers: headerLists(headersOf(value)) }), body === null ? "" : body];
+  } else {
+    const b = typeof value === "string" ? value : bytesOf(value);
+    if (b !== undefined) {
+      outcome = ["value", b];
+    } else {
+      const json = JSONStringify(value);
+      outcome = json === undefined ? ["none"] : ["value", json];
+    }
+  }
+  finishIfDone();
+};
+
+// finishIfDone hands the outcome over when nothing registered with waitUntil is
+// left to wait for.
+const finishIfDone = () => {
+  if (outcome === undefined) return;
+  for (let i = 0; i < waiting.length; i++) if (!waiting[i]) return;
+  const result = outcome;
+  outcome = undefined;
+  if (result.length === 1) sys("done", result[0]);
+  else if (result.length === 2) sys("done", result[0], result[1]);
+  else sys("done", result[0], result[1], result[2]);
+};
+
+// invoke starts one invocation. details is JSON; request is JSON when it came as
+// an HTTP request, else "". raw is the event or the request's body: a string when
+// it is valid UTF-8, else bytes.
+const invoke = (details, request, raw) => {
+  origin = nativeNow(nativePerformance);
+  meta = JSONParse(details);
+  const web = request !== "" ? entry.fetch !== undefined : entry.handle === undefined;
+  (async () => {
+    try {
+      settle(await run(web, request, raw));
+    } catch (e) {
+      fail(e);
+    }
+  })();
+};
+
+const run = async (web, request, raw) => {
+  if (!web) {
+    currentEvent = parseEvent(raw);
+    return apply(entry.handle, entry.handleThis, [currentEvent, context]);
+  }
+  const synthesised = { method: "POST", url: "http://localhost/", headers: {} };
+  const r = request === "" ? synthesised : JSONParse(request);
+  if (request === "") currentEvent = parseEvent(raw);
+  // Bytes, because a string would imply a content type that nobody sent.
+  const body = raw === "" || r.method === "GET" || r.method === "HEAD" ? undefined : typeof raw === "string" ? encodeUTF8(raw) : raw;
+  const message = new Request(r.url, { method: r.method, headers: headersFromLists(r.headers), body });
+  const value = await apply(entry.fetch, entry.fetchThis, [message, flagbase, context]);
+  if (request !== "" && !isResponse(value)) throw new TypeError("fetch must return a Response, not " + (value === null ? "null" : typeof value));
+  return value;
+};
+
+return { __proto__: null, load, invoke, tick, fail };
