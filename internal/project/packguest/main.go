@@ -1,6 +1,6 @@
 // Packguest writes guest.txtar, the archive of the guest SDK's sources that a
 // scaffolded Go project carries, so that it builds without a network.
-// go:embed cannot reach across the border of the guest module, hence the copy.
+// An embed directive cannot reach across the border of the guest module, hence the copy.
 //
 //	go run ./packguest ../../guest guest.txtar          write it
 //	go run ./packguest -check ../../guest guest.txtar   fail when it is out of date
