@@ -41,10 +41,12 @@ func openLocal(t *testing.T, dir string, db *sql.DB) *storage.Local {
 }
 
 func TestMemory(t *testing.T) {
+	t.Parallel()
 	drivertest.Run(t, func(*testing.T) storage.BucketAdapter { return storage.NewMemory() })
 }
 
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
 		dir := t.TempDir()
 		return openLocal(t, filepath.Join(dir, "objects"), openDB(t, filepath.Join(dir, "x.db")))
@@ -52,6 +54,7 @@ func TestLocal(t *testing.T) {
 }
 
 func TestLocalInMemoryIndex(t *testing.T) {
+	t.Parallel()
 	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
 		return openLocal(t, t.TempDir(), openDB(t, ":memory:"))
 	})
@@ -59,6 +62,7 @@ func TestLocalInMemoryIndex(t *testing.T) {
 
 // A database opened with no settings at all, as embedders do.
 func TestLocalPlainIndex(t *testing.T) {
+	t.Parallel()
 	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
 		db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
 		if err != nil {
