@@ -15,8 +15,9 @@
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o hello.wasm .
 //
 // init runs once, when the function is deployed, and each invocation starts
-// from the state it left: load tables and parse templates there. main does not
-// run in a reactor. Built without -buildmode the same program is a command
+// from the state it left: build tables and parse templates there. No invocation
+// has begun yet, so the services of flagbase, which answer for one, belong into
+// the handler. main does not run in a reactor. Built without -buildmode the same program is a command
 // whose main answers one event; run natively it takes the event from stdin.
 //
 // The services of flagbase are packages of their own: bucket, flag, table, fn,

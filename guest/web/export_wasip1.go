@@ -3,6 +3,7 @@
 package web
 
 import (
+	"os"
 	"unsafe"
 
 	"flagbase.dev/guest/internal/abi"
@@ -24,6 +25,9 @@ func handleHTTP() uint64 {
 	if err != nil {
 		abi.Exit("error: read request: " + err.Error())
 	}
+	// The host reads the response from what is written and returned; what a
+	// handler prints belongs to the log.
+	os.Stdout = os.Stderr
 	out, err := registry.Web(envelope)
 	if err != nil {
 		abi.Exit("error: " + err.Error())

@@ -31,7 +31,8 @@ import (
 //
 // The request is complete when the handler gets it, and the response leaves
 // when the handler returns: Flush does nothing, and a connection cannot be
-// hijacked. Who calls is told by invocation.GetCaller.
+// hijacked. What the handler writes to os.Stdout goes to the log. Who calls is
+// told by invocation.GetCaller.
 func Handle(handler http.Handler) {
 	if handler == nil {
 		panic("web.Handle: handler is nil")
