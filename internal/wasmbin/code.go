@@ -57,16 +57,16 @@ func (s *scanner) body(t *FuncType) {
 	}
 	s.m.Code.MaxLocals = max(s.m.Code.MaxLocals, int(locals))
 	b.code = s.pos
-	s.instructions(t)
+	s.instructions(t, int(locals))
 	b.last = len(s.m.checks)
 	s.m.bodies = append(s.m.bodies, b)
 }
 
 // instructions walks over a function body. It follows blocks and immediates, not operand types.
-func (s *scanner) instructions(t *FuncType) {
+func (s *scanner) instructions(t *FuncType, locals int) {
 	stats := &s.m.Code
 	targets := 0
-	operands := 0
+	work := effort{locals: locals}
 	s.frames = append(s.frames[:0], frame{carries: int32(len(t.Results)), results: int32(len(t.Results))})
 	for s.pos < s.end {
 		at := s.pos
@@ -88,14 +88,22 @@ func (s *scanner) instructions(t *FuncType) {
 			s.skip(8)
 		case blockStart, tryTable:
 			params, results := s.blockType(at)
-			operands += params + results
+			work.operands += params + results
 			carries := results
 			if opcodes[op] == tryTable {
-				operands += s.catches(at)
+				work.blocks += halvesTry
+				work.operands += s.catches(at)
 			} else if op == 0x03 {
 				carries = params
 				stats.Loops++
+				work.blocks += halvesLoop
+				work.joins++
 				s.m.checks = append(s.m.checks, uint32(s.pos))
+			} else if op == 0x04 {
+				work.blocks += halvesIf
+				work.joins++
+			} else {
+				work.blocks += halvesBlock
 			}
 			s.frames = append(s.frames, frame{carries: int32(carries), results: int32(results), kind: op})
 			stats.MaxNesting = max(stats.MaxNesting, len(s.frames)-1)
@@ -117,41 +125,45 @@ func (s *scanner) instructions(t *FuncType) {
 				if s.pos != s.end {
 					s.fail(at, ErrMalformed, "a function goes on after its end")
 				}
+				s.account(at, &work)
 				return
 			}
 		case branch:
-			operands += s.label(at)
+			work.operands += s.label(at)
+			work.blocks += halvesBranch
+			work.joins++
 		case branchTable:
 			n := s.count("branch targets", 1, s.left())
 			targets += n
+			work.blocks += n * halvesTarget
 			if targets > s.l.MaxBranchTargets {
 				s.fail(at, ErrLimit, "the br_table instructions of a function have %d targets, more than the %d allowed", targets, s.l.MaxBranchTargets)
 			}
 			stats.BranchTargets += n
 			stats.MaxBranchTargets = max(stats.MaxBranchTargets, targets)
 			for range n {
-				operands += s.label(at)
+				work.operands += s.label(at)
 			}
-			operands += s.label(at)
+			work.operands += s.label(at)
 		case ret:
-			operands += len(t.Results)
+			work.operands += len(t.Results)
 		case call:
 			if f := s.u32(); s.err == nil {
 				if int64(f) >= int64(len(s.m.functions)) {
 					s.fail(at, ErrMalformed, "a function calls function %d, which does not exist", f)
 				} else {
-					operands += s.m.Types[s.m.functions[f]].arity()
+					work.operands += s.m.Types[s.m.functions[f]].arity()
 				}
 			}
 		case callIndirect, callRef:
 			if i := s.typeIndex("an indirect call"); s.err == nil {
-				operands += s.m.Types[i].arity()
+				work.operands += s.m.Types[i].arity()
 			}
 			if opcodes[op] == callIndirect {
 				s.u32()
 			}
 		case throw:
-			operands += s.tag(at)
+			work.operands += s.tag(at)
 		case selectType:
 			if n := s.byte(); s.err == nil && n != 1 {
 				s.fail(at, ErrMalformed, "a select has %d types, one is expected", n)
@@ -161,11 +173,14 @@ func (s *scanner) instructions(t *FuncType) {
 			s.zero(at)
 			if op == 0x40 {
 				s.m.checks = append(s.m.checks, uint32(at))
+				work.blocks += halvesBulk
 			}
 		case refNull:
 			s.heapType()
 		case misc:
+			n := len(s.m.checks)
 			s.miscInstruction(at)
+			work.blocks += (len(s.m.checks) - n) * halvesBulk
 		case vector:
 			s.vectorInstruction(at)
 		case atomic:
@@ -184,7 +199,7 @@ func (s *scanner) instructions(t *FuncType) {
 	s.fail(s.pos, ErrMalformed, "a function has no end")
 }
 
-// arity is how many values a call moves beyond one each way.
+// arity is how many values a call carries beyond one each way.
 func (t *FuncType) arity() int { return max(len(t.Params)+len(t.Results)-2, 0) }
 
 func (s *scanner) zero(at int) {

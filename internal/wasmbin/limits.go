@@ -15,6 +15,9 @@ type Limits struct {
 	MaxNesting int
 	// MaxBlocks bounds the blocks, loops and ifs of all functions together. Defaults to 4,000,000.
 	MaxBlocks int
+	// MaxWork bounds what the compiler needs, by estimate and beyond 4 microseconds a byte, in microseconds. Defaults to
+	// 3,000,000. What compilers emit stays far below 4 microseconds a byte.
+	MaxWork int
 	// MaxBranchTargets bounds the targets of all br_table instructions of one function. Defaults to 65,520.
 	MaxBranchTargets int
 	// MaxTypes bounds the function types. Defaults to 10,000.
@@ -66,6 +69,7 @@ func (l *Limits) withDefaults() Limits {
 	def(&v.MaxLocals, 50_000)
 	def(&v.MaxNesting, 1_000)
 	def(&v.MaxBlocks, 4_000_000)
+	def(&v.MaxWork, 3_000_000)
 	def(&v.MaxBranchTargets, 65_520)
 	def(&v.MaxTypes, 10_000)
 	def(&v.MaxTypeValues, 1_000)

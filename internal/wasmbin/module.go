@@ -174,8 +174,8 @@ type CodeStats struct {
 	BranchTargets, MaxBranchTargets int
 	// MaxBodyBytes, MaxLocals and MaxNesting are the largest found in any function.
 	MaxBodyBytes, MaxLocals, MaxNesting int
-	// Operands counts the values that calls, branches and blocks carry beyond one each.
-	Operands int
+	// Work estimates how long the compiler needs beyond what the size explains, in microseconds.
+	Work int
 	// AtomicWait says that the code can sleep on a shared memory, where no check is compiled in.
 	AtomicWait bool
 }
