@@ -27,6 +27,7 @@ var rooms = []room{
 	{"internal/egress", nil, "the wall against SSRF stands alone, so that it can be read alone"},
 	{"internal/bundle", nil, "it turns source into source"},
 	{"internal/database", nil, "everybody who keeps something stands on it"},
+	{"internal/testguest", nil, "it builds guests for the tests of every room"},
 	{"internal/project", []string{"internal/bundle"}, "a project folder is built without a server"},
 	{"internal/sandbox", []string{"internal/wasmbin"}, "it knows no flagbase service: what a guest can reach is decided to its right"},
 	{"internal/quickjs", []string{"internal/sandbox"}, "JavaScript is one more guest; its host calls come through an interface"},

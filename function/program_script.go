@@ -1,0 +1,75 @@
+package function
+
+import (
+	"context"
+	"errors"
+
+	"flagbase.dev/internal/bundle"
+	"flagbase.dev/internal/quickjs"
+)
+
+// scriptProgram is a JavaScript or TypeScript version.
+type scriptProgram struct{ program *quickjs.Program }
+
+// scriptFiles are the names that errors and stacks give the source of a function.
+var scriptFiles = map[string]string{
+	languageJavaScript: "function.js",
+	languageTypeScript: "function.ts",
+}
+
+// compileScript strips types, compiles and evaluates source once.
+func (e *Engine) compileScript(ctx context.Context, op, language, source string) (program, error) {
+	file := scriptFiles[language]
+	code, sourceMap, err := bundle.Transform(file, []byte(source), language)
+	if err != nil {
+		return nil, invalidArtifact(op, err)
+	}
+	p, err := e.quickjs.Compile(ctx, file, code, &quickjs.CompileOptions{MemoryPages: e.memoryPages(), SourceMap: sourceMap})
+	if errors.Is(err, quickjs.ErrNotEmbedded) {
+		return nil, &Error{Code: ErrNotReady.Code, Message: op + ": " + err.Error(), Cause: err}
+	}
+	if err != nil {
+		return nil, invalidArtifact(op, err)
+	}
+	return &scriptProgram{p}, nil
+}
+
+func (p *scriptProgram) run(ctx context.Context, in *input) (*result, error) {
+	call := &quickjs.Call{
+		Event: in.call.Event,
+		Context: quickjs.Context{
+			FunctionID: in.call.FunctionID, FunctionName: in.function, Version: in.version,
+			InvocationID: in.call.InvocationID, TraceID: in.call.TraceID, Caller: in.call.Caller,
+		},
+		Host:        in.call,
+		Log:         in.log,
+		MemoryPages: in.memoryPages,
+		MaxOutput:   in.stdout.left(),
+	}
+	if in.http != nil {
+		call.Request = &quickjs.Request{Method: in.http.Method, URL: in.http.URL, Header: in.http.Header, Body: in.http.Body}
+	}
+	if in.streaming {
+		call.Stdout = in.stdout
+	}
+	ran, err := p.program.Run(ctx, call)
+	res := &result{}
+	if ran == nil {
+		return res, err
+	}
+	res.peak = ran.PeakMemory
+	if errors.Is(err, quickjs.ErrOutputExceeded) {
+		return res, errOutputExceeded
+	}
+	if err != nil {
+		return res, err
+	}
+	res.returned = ran.Output
+	if r := ran.Response; r != nil {
+		res.http = &HTTPResponse{Status: r.Status, Header: r.Header, Body: ran.Output}
+		if in.streaming {
+			res.http.Body = nil // it was written as it came
+		}
+	}
+	return res, nil
+}
