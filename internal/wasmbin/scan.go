@@ -42,6 +42,7 @@ type scanner struct {
 	tableElements int64 // minimum sizes of all tables together
 	names         int   // entries of the name section
 	frames        []frame
+	work          int64 // estimated nanoseconds of compilation
 }
 
 // Scan reads the structure of a WebAssembly module and refuses what a compiler must not see. A nil limits means the defaults.
