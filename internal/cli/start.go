@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"flagbase.dev/internal/app"
+	"github.com/spf13/cobra"
+)
+
+func (c *command) startCommand() *cobra.Command {
+	var file string
+	flags := map[string]*string{}
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Start a server",
+		Long: `Start a server and run until interrupted. Everything it keeps is in the data directory; the first start
+makes it, with an admin key in admin.key.
+
+Settings come from flags, then FLAGBASE_* variables (FLAGBASE_LIMITS_MEMORY=256MiB), then the file
+flagbase.yaml, then defaults.`,
+		Example: `flagbase start
+flagbase start --addr :9000 --data /var/lib/flagbase
+FLAGBASE_ADMIN_KEY=$(cat key) flagbase start --config flagbase.yaml`,
+		Args: args(""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := map[string]string{}
+			for key, value := range flags {
+				if cmd.Flags().Changed(key) {
+					given[key] = *value
+				}
+			}
+			config, err := app.LoadConfig(&app.Sources{File: firstOf(file, os.Getenv("FLAGBASE_CONFIG")), Flags: given})
+			if err != nil {
+				return misuse(cmd, err)
+			}
+			return app.Run(cmd.Context(), &app.Options{
+				Config:   config,
+				AdminKey: os.Getenv("FLAGBASE_ADMIN_KEY"),
+				Log:      cmd.ErrOrStderr(),
+				Version:  Version(),
+				Started:  func(r *app.Running) { c.announce(cmd, r) },
+			})
+		},
+	}
+	for key, usage := range map[string]string{
+		"addr": "host:port to listen on; port 0 picks a free one (default 127.0.0.1:8080)",
+		"data": "directory of database, buckets and admin key (default ./flagbase-data)",
+	} {
+		flags[key] = cmd.Flags().String(key, "", usage)
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (FLAGBASE_CONFIG; default flagbase.yaml, if there is one)")
+	return cmd
+}
+
+// announce says where the server is and where the key is; the key itself only once in its life.
+func (c *command) announce(cmd *cobra.Command, r *app.Running) {
+	if c.json {
+		started := map[string]any{"url": r.URL, "data": r.DataDir}
+		if r.KeyFile != "" {
+			started["key_file"] = r.KeyFile
+		}
+		if r.KeyCreated {
+			started["admin_key"] = r.AdminKey
+		}
+		// Started is called once; the caller has no use for a failed write to a closed pipe.
+		_ = c.print(cmd, started, nil)
+		return
+	}
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "flagbase is ready at %s (started in %s)\n", r.URL, took(r.StartupTime.Round(time.Millisecond)))
+	switch {
+	case r.KeyCreated:
+		fmt.Fprintf(w, "admin key: %s\n           shown this once; it is kept in %s\n", r.AdminKey, r.KeyFile)
+	case r.KeyFile != "":
+		fmt.Fprintf(w, "admin key: in %s\n", r.KeyFile)
+	default:
+		fmt.Fprintln(w, "admin key: the one in FLAGBASE_ADMIN_KEY")
+	}
+	fmt.Fprintf(w, "data:      %s\n", r.DataDir)
+}
