@@ -60,7 +60,7 @@ type Filter struct {
 	Operator string `json:"operator"`
 	// Value is any JSON value the operator takes. For _created_at and
 	// _updated_at it is a time in RFC 3339.
-	Value json.RawMessage `json:"value"`
+	Value json.RawMessage `json:"value,omitempty"`
 }
 
 // Order is one key to sort by.
