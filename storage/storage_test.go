@@ -60,19 +60,6 @@ func TestLocalInMemoryIndex(t *testing.T) {
 	})
 }
 
-// A database opened with no settings at all, as embedders do.
-func TestLocalPlainIndex(t *testing.T) {
-	t.Parallel()
-	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
-		db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "x.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		return openLocal(t, t.TempDir(), db)
-	})
-}
-
 func TestReserved(t *testing.T) {
 	for bucket, want := range map[string]bool{"flagbase-artifacts": true, "flagbase-": true, "flagbase": false, "files": false} {
 		if storage.Reserved(bucket) != want {
