@@ -49,7 +49,15 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Is reports ErrNotFound when the host's sentence says so. The host ABI carries
 // sentences and no codes, so the words are what there is to go by.
 func (e *Error) Is(target error) bool {
-	return target == ErrNotFound && (strings.Contains(e.Message, "not found") || strings.Contains(e.Message, "no such"))
+	if target != ErrNotFound {
+		return false
+	}
+	for _, words := range []string{"not found", "not_found", "no such"} {
+		if strings.Contains(e.Message, words) {
+			return true
+		}
+	}
+	return false
 }
 
 // quote keeps a target readable and bounded in a message.
