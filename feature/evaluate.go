@@ -1,6 +1,9 @@
 package feature
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // targetingKeyAttribute is the name under which conditions see the targeting key.
 const targetingKeyAttribute = "targeting_key"
@@ -117,5 +120,9 @@ func (c *Context) stickyKey() string {
 	if c.TargetingKey != "" {
 		return c.TargetingKey
 	}
-	return c.attribute("user_id").s // "" unless it is a string
+	v := c.attribute("user_id")
+	if v.kind == integer {
+		return strconv.FormatInt(v.i, 10)
+	}
+	return v.s // "" unless it is a string
 }

@@ -108,7 +108,8 @@ type Weight struct {
 // Context says for whom a flag is evaluated.
 type Context struct {
 	// TargetingKey makes rollouts sticky: the same key gets the same variant.
-	// Defaults to the attribute user_id where that is a string.
+	// Defaults to the attribute user_id where that is a string or a whole number,
+	// which counts as its decimal digits.
 	TargetingKey string `json:"targeting_key,omitempty"`
 	// Attributes are what rules compare: user_id, role, tenant_id, email, groups
 	// ([]string) and whatever else the caller knows. Values may be strings,

@@ -117,6 +117,21 @@ func TestRolloutIsSticky(t *testing.T) {
 	})
 }
 
+func TestANumericUserIDIsATargetingKey(t *testing.T) {
+	e := newEngine(t, `{"key":"f","enabled":true,"rollout":[{"variant":"on","percent":50}]}`)
+	for i := range 1000 {
+		want, _ := e.Evaluate("f", user(fmt.Sprint(i)))
+		for _, id := range []any{i, int64(i), float64(i), json.Number(fmt.Sprint(i))} {
+			if got, _ := e.Evaluate("f", attrs("user_id", id)); got.Variant != want.Variant || got.Reason != "SPLIT" {
+				t.Fatalf("user_id %v (%T): %+v, want %+v", id, id, got, want)
+			}
+		}
+	}
+	if got, _ := e.Evaluate("f", attrs("user_id", true)); got.Reason != "DEFAULT" {
+		t.Errorf("user_id true: %+v", got)
+	}
+}
+
 // Raising the percentage takes the variant from nobody, however small the step.
 func TestRolloutGrowsMonotonically(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
