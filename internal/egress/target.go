@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// maxURL is the most bytes in a URL.
+// maxURL is the most bytes in a URL, as written and as sent.
 const maxURL = 8192
 
 // target is a URL whose host was read and is written in one canonical way, so
@@ -106,6 +106,9 @@ func readTarget(raw string) (*target, error) {
 		u.Host = net.JoinHostPort(t.host, strconv.Itoa(int(t.port)))
 	}
 	u.Fragment, u.RawFragment = "", ""
+	if len(u.String()) > maxURL { // escaping made it longer
+		return nil, fmt.Errorf("is longer than %d bytes", maxURL)
+	}
 	return t, nil
 }
 

@@ -1,8 +1,10 @@
 package egress
 
 import (
+	"errors"
 	"net/netip"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -52,6 +54,17 @@ func TestTargetIsCanonical(t *testing.T) {
 		if got := at.url.String(); got != want {
 			t.Errorf("%q is read as %q, want %q", raw, got, want)
 		}
+	}
+}
+
+func TestURLIsBoundedAsWrittenAndAsSent(t *testing.T) {
+	for _, path := range []string{strings.Repeat("a", maxURL), strings.Repeat("\u00e9", maxURL/4)} {
+		if _, err := parseTarget("http://example.com/" + path); !errors.Is(err, ErrRefused) {
+			t.Errorf("%d bytes of path: %v, want it refused", len(path), err)
+		}
+	}
+	if _, err := parseTarget("http://example.com/" + strings.Repeat("a", maxURL-100)); err != nil {
+		t.Error(err)
 	}
 }
 
