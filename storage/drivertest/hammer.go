@@ -13,7 +13,7 @@ import (
 // hammer: writers and readers on few keys; every read is a whole version that
 // somebody wrote to that key.
 func hammer(t *testing.T, b storage.BucketAdapter) {
-	const workers, rounds = 8, 20
+	const workers, rounds = 8, 10
 	content := func(worker, round int, key string) string {
 		return strings.Repeat(fmt.Sprintf("%s by %d in %d\n", key, worker, round), 500)
 	}
@@ -54,7 +54,7 @@ func hammer(t *testing.T, b storage.BucketAdapter) {
 // sameContent: each worker has a key of its own but all have one content, so
 // that a store which shares contents is tempted to remove it under a writer.
 func sameContent(t *testing.T, b storage.BucketAdapter) {
-	const workers, rounds = 8, 25
+	const workers, rounds = 8, 10
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
