@@ -126,7 +126,7 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 func (c *Client) connectError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
-		return fmt.Errorf("cannot reach flagbase at %s: %w", c.base, op.Err)
+		return fmt.Errorf("cannot reach flagbase at %s (is a server running there?): %w", c.base, op.Err)
 	}
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,8 +113,11 @@ func badHeader(name string, err error) *Problem {
 	return newProblem(http.StatusBadRequest, CodeInvalidRequest, fmt.Sprintf("The header %s is not valid: %v.", name, err))
 }
 
-// parseCaller reads the JSON of a CallerContext. An identity has one reading or none: unknown names, names
-// given twice (in any case: encoding/json does not tell "role" from "Role") and anything after the object
+// callerNames are the members of a CallerContext.
+var callerNames = []string{"user_id", "role", "tenant_id", "email", "groups"}
+
+// parseCaller reads the JSON of a CallerContext. An identity has one reading or none: names given twice,
+// names that are only like one ("Role", which encoding/json takes for "role") and anything after the object
 // are refused.
 func parseCaller(value string) (function.CallerContext, error) {
 	var caller function.CallerContext
@@ -123,15 +127,13 @@ func parseCaller(value string) (function.CallerContext, error) {
 	if err := uniqueNames(value); err != nil {
 		return caller, err
 	}
-	dec := json.NewDecoder(strings.NewReader(value))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&caller); err != nil {
+	if err := json.Unmarshal([]byte(value), &caller); err != nil {
 		return function.CallerContext{}, fmt.Errorf("it must be a JSON object with user_id, role, tenant_id, email and groups: %w", err)
 	}
 	return caller, nil
 }
 
-// uniqueNames checks that value is exactly one flat JSON object whose names are all different.
+// uniqueNames checks that value is exactly one flat JSON object with each of callerNames at most once.
 func uniqueNames(value string) error {
 	dec := json.NewDecoder(strings.NewReader(value))
 	first, err := dec.Token()
@@ -148,11 +150,13 @@ func uniqueNames(value string) error {
 		if !ok {
 			return errors.New("it must be a JSON object")
 		}
-		folded := strings.ToLower(text)
-		if seen[folded] {
+		if !slices.Contains(callerNames, text) {
+			return fmt.Errorf("%q is none of %s", text, strings.Join(callerNames, ", "))
+		}
+		if seen[text] {
 			return fmt.Errorf("%q is given twice", text)
 		}
-		seen[folded] = true
+		seen[text] = true
 		var skipped json.RawMessage
 		if err := dec.Decode(&skipped); err != nil {
 			return err

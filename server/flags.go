@@ -21,12 +21,13 @@ type flagBody struct {
 }
 
 type flagPut struct {
-	flagPath
-	flagBody
+	Key     string `path:"key" doc:"The flag's key."`
+	Body    feature.Flag
+	RawBody []byte
 }
 
 type flagEvaluate struct {
-	flagPath
+	Key  string           `path:"key" doc:"The flag's key."`
 	Body *feature.Context `required:"false"`
 }
 

@@ -27,12 +27,12 @@ type functionPath struct {
 }
 
 type versionPath struct {
-	functionPath
-	Version int `path:"version" minimum:"1" doc:"The version's number."`
+	ID      string `path:"id" doc:"The function's id or name."`
+	Version int    `path:"version" minimum:"1" doc:"The version's number."`
 }
 
 type functionUpdate struct {
-	functionPath
+	ID   string `path:"id" doc:"The function's id or name."`
 	Body struct {
 		Name        *string `json:"name,omitempty" doc:"A new name; left out, the name stays."`
 		Description *string `json:"description,omitempty" doc:"A new description; left out, it stays."`

@@ -16,7 +16,7 @@ type invocationPath struct {
 }
 
 type invocationsInput struct {
-	functionPath
+	ID     string `path:"id" doc:"The function's id or name."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100" doc:"How many at most."`
 	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before."`
 }

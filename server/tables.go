@@ -14,8 +14,8 @@ type tablePath struct {
 }
 
 type recordPath struct {
-	tablePath
-	ID string `path:"id" doc:"The record's _id."`
+	Table string `path:"table" doc:"The table's name."`
+	ID    string `path:"id" doc:"The record's _id."`
 }
 
 type tableCreate struct {
@@ -25,8 +25,8 @@ type tableCreate struct {
 }
 
 type recordInsert struct {
-	tablePath
-	Body struct {
+	Table string `path:"table" doc:"The table's name."`
+	Body  struct {
 		ID   string          `json:"_id,omitempty" doc:"The record's id; left out, one is made."`
 		Flag string          `json:"_flag,omitempty" doc:"The flag:variant the record belongs to."`
 		Data json.RawMessage `json:"data" doc:"The record: a JSON object of up to 1 MiB."`
@@ -34,15 +34,16 @@ type recordInsert struct {
 }
 
 type recordUpdate struct {
-	recordPath
-	Body struct {
+	Table string `path:"table" doc:"The table's name."`
+	ID    string `path:"id" doc:"The record's _id."`
+	Body  struct {
 		Data json.RawMessage `json:"data" doc:"The record's new data, which replaces the old."`
 	}
 }
 
 // tableQuery has the schema of a query; table.DecodeQuery reads RawBody.
 type tableQuery struct {
-	tablePath
+	Table   string       `path:"table" doc:"The table's name."`
 	Body    *table.Query `required:"false"`
 	RawBody []byte
 }

@@ -60,10 +60,8 @@ func onOff(on bool) string {
 // targeting is who gets what, in a few words.
 func targeting(f *client.Flag) string {
 	var parts []string
-	if n := len(f.Rules); n == 1 {
-		parts = append(parts, "1 rule")
-	} else if n > 1 {
-		parts = append(parts, strconv.Itoa(n)+" rules")
+	if n := len(f.Rules); n > 0 {
+		parts = append(parts, plural(n, "rule"))
 	}
 	for _, w := range f.Rollout {
 		parts = append(parts, fmt.Sprintf("%s %s%%", w.Variant, strconv.FormatFloat(w.Percent, 'f', -1, 64)))
@@ -379,7 +377,7 @@ func (c *command) flagImportCommand() *cobra.Command {
 					return fmt.Errorf("flag %q (%d of %d, those before it are imported): %w", flags[i].Key, i+1, len(flags), err)
 				}
 			}
-			return c.print(cmd, map[string]int{"imported": len(flags)}, func(w io.Writer) { fmt.Fprintf(w, "Imported %d flags\n", len(flags)) })
+			return c.print(cmd, map[string]int{"imported": len(flags)}, func(w io.Writer) { fmt.Fprintf(w, "Imported %s\n", plural(len(flags), "flag")) })
 		},
 	}
 }

@@ -132,6 +132,14 @@ func oneLine(text string, n int) string {
 	return string(runes)
 }
 
+// plural counts things: 1 flag, 2 flags.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // isTerminal reports whether a person looks at w.
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
