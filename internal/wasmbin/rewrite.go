@@ -10,6 +10,9 @@ import (
 type Rewrite struct {
 	// InterruptGlobal is the name of an exported, mutable i32 global that is added, 0 at the start. Once it is not 0 the guest
 	// traps with "unreachable" at the next function entry, loop head or bulk operation. Empty adds none.
+	//
+	// Setting it needs a goroutine that runs. Go cannot preempt compiled guest code: a garbage collection that begins while a
+	// guest is busy stops all goroutines until the guest leaves to the host by itself.
 	InterruptGlobal string
 	// StartExport is the name under which the start function is exported; the module then no longer starts by itself.
 	// Empty leaves the start function alone. It has no effect on a module without one.
