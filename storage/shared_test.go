@@ -51,7 +51,7 @@ func (a *alternating) Buckets(ctx context.Context) ([]string, error) { return a.
 func TestTwoLocalsOnOneDirectory(t *testing.T) {
 	t.Parallel()
 	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
-		dir := t.TempDir()
+		dir := fastDir(t)
 		var a alternating
 		for range 2 {
 			db, err := sql.Open("sqlite", filepath.Join(dir, "x.db"))

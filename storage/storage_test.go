@@ -40,6 +40,19 @@ func openLocal(t *testing.T, dir string, db *sql.DB) *storage.Local {
 	return l
 }
 
+// fastDir is a temporary directory in memory where the system has one. What is
+// tested there does not depend on the disk, whose flushes take most of the
+// time; TestLocal and the kills run on the real one.
+func fastDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "flagbase-storage-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	drivertest.Run(t, func(*testing.T) storage.BucketAdapter { return storage.NewMemory() })
@@ -56,7 +69,7 @@ func TestLocal(t *testing.T) {
 func TestLocalInMemoryIndex(t *testing.T) {
 	t.Parallel()
 	drivertest.Run(t, func(t *testing.T) storage.BucketAdapter {
-		return openLocal(t, t.TempDir(), openDB(t, ":memory:"))
+		return openLocal(t, fastDir(t), openDB(t, ":memory:"))
 	})
 }
 
