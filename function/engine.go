@@ -220,8 +220,8 @@ func (e *Engine) invokeModule(ctx context.Context, op string, wasm []byte, timeo
 	log := newLog(e.options.LogLimitBytes)
 	in := &input{call: call, stdout: out, log: log, memoryPages: e.memoryPages(), function: deps.FnID}
 	res, err := program.run(ctx, in)
-	if res.returned != nil && err == nil {
-		_, err = out.Write(res.returned)
+	if err == nil {
+		err = out.finish(res.returned)
 	}
 	if m != nil {
 		m.PeakMemoryBytes, m.HostCalls = res.peak, call.HostCalls

@@ -4,11 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
 	"flagbase.dev/feature"
@@ -30,6 +33,25 @@ type world struct {
 	tracer *tracing.Recorder
 }
 
+// shared is an engine with the defaults, so that each guest is compiled once.
+var shared *function.Engine
+
+func TestMain(m *testing.M) {
+	var err error
+	if shared, err = function.NewEngine(context.Background(), nil); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	shared.Close(context.Background())
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
 func newWorld(t testing.TB, opts *function.EngineOptions) *world {
 	t.Helper()
 	ctx := context.Background()
@@ -39,8 +61,10 @@ func newWorld(t testing.TB, opts *function.EngineOptions) *world {
 	w := &world{db: db}
 	w.bucket, err = storage.OpenLocal(ctx, filepath.Join(dir, "buckets"), db)
 	must(t, err)
-	w.engine, err = function.NewEngine(ctx, opts)
-	must(t, err)
+	if w.engine = shared; opts != nil {
+		w.engine, err = function.NewEngine(ctx, opts)
+		must(t, err)
+	}
 	w.flags, err = feature.NewEngine(ctx, db)
 	must(t, err)
 	w.tables, err = table.NewEngine(ctx, db)
@@ -54,7 +78,9 @@ func newWorld(t testing.TB, opts *function.EngineOptions) *world {
 	t.Cleanup(func() {
 		must(t, w.Close(ctx))
 		must(t, w.tracer.Close(ctx))
-		w.engine.Close(ctx)
+		if opts != nil {
+			w.engine.Close(ctx)
+		}
 		must(t, db.Close())
 	})
 	return w

@@ -107,5 +107,8 @@ func newFetch(p *FetchPolicy) (*egress.Client, error) {
 		}
 		policy.DenyAddrs = append(policy.DenyAddrs, addr)
 	}
+	if err := policy.Validate(); err != nil {
+		return nil, fmt.Errorf("fetch policy: %w", err)
+	}
 	return egress.New(policy), nil
 }

@@ -141,7 +141,7 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 		if ran.http != nil {
 			res.HTTP, ran.returned = ran.http, ran.http.Body
 		}
-		_, err = out.Write(ran.returned)
+		err = out.finish(ran.returned)
 	}
 	if err != nil {
 		res.HTTP = nil

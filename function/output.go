@@ -51,6 +51,15 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// finish adds what the guest returned to what it wrote.
+func (o *output) finish(returned []byte) error {
+	if len(returned) == 0 {
+		return nil
+	}
+	_, err := o.Write(returned)
+	return err
+}
+
 func (o *output) left() int64 { return o.limit - o.size }
 
 // bytes is the whole output of an invocation that was not written through.

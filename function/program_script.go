@@ -20,11 +20,11 @@ var scriptFiles = map[string]string{
 // compileScript strips types, compiles and evaluates source once.
 func (e *Engine) compileScript(ctx context.Context, op, language, source string) (program, error) {
 	file := scriptFiles[language]
-	code, sourceMap, err := bundle.Transform(file, []byte(source), language)
+	script, err := bundle.Transform(ctx, file, source, language)
 	if err != nil {
 		return nil, invalidArtifact(op, err)
 	}
-	p, err := e.quickjs.Compile(ctx, file, code, &quickjs.CompileOptions{MemoryPages: e.memoryPages(), SourceMap: sourceMap})
+	p, err := e.quickjs.Compile(ctx, file, script.Code, &quickjs.CompileOptions{MemoryPages: e.memoryPages(), SourceMap: script.SourceMap})
 	if errors.Is(err, quickjs.ErrNotEmbedded) {
 		return nil, &Error{Code: ErrNotReady.Code, Message: op + ": " + err.Error(), Cause: err}
 	}

@@ -88,7 +88,7 @@ var shown = []error{
 	storage.ErrNotFound, storage.ErrInvalidName,
 	feature.ErrNotFound, feature.ErrInvalid, feature.ErrTypeMismatch,
 	table.ErrNotFound, table.ErrInvalid, table.ErrConflict,
-	egress.ErrRefused,
+	egress.ErrRefused, egress.ErrInvalid, egress.ErrTooLarge, egress.ErrFailed,
 	ErrNoSecret, errRequest,
 	context.DeadlineExceeded, context.Canceled,
 }

@@ -70,14 +70,12 @@ func callOf(g *sandbox.Instance) *Call {
 
 // copyOut copies at most size bytes to guest memory and returns how many.
 func (c *Call) copyOut(g *sandbox.Instance, name string, b []byte, ptr, size uint32) uint32 {
-	if uint64(len(b)) > uint64(size) {
-		b = b[:size]
-	}
-	if !g.Write(ptr, b) {
+	buffer, ok := g.Read(ptr, size)
+	if !ok {
 		c.fail(name, badRequest("the buffer of %d bytes at %d is not in memory", size, ptr))
 		return 0
 	}
-	return uint32(len(b))
+	return uint32(copy(buffer, b))
 }
 
 func (c *Call) fail(op string, err error) { c.failure = []byte(c.message(op, err)) }

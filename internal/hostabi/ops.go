@@ -238,9 +238,6 @@ func tablePut(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 // splitID takes "_id" out of a JSON object. The other underscored names a record
 // carries are flagbase's own and are dropped, so that a record read can be put back.
 func splitID(object []byte) (id string, data json.RawMessage, err error) {
-	if err := table.CheckDepth(object); err != nil {
-		return "", nil, err
-	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(object, &fields); err != nil || fields == nil {
 		return "", nil, badRequest("a record is a JSON object such as {\"name\":\"Ada\"}")

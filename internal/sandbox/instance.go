@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -35,6 +34,9 @@ type Instance struct {
 	mem      linearMemory
 	guest    api.Module
 	peak     uint32
+
+	stop    func() bool   // withdraws the watch on ctx
+	stopped chan struct{} // closed when the watch has run
 }
 
 func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instance {
@@ -64,10 +66,21 @@ func (i *Instance) instantiate() error {
 		return &TrapError{Message: err.Error()}
 	}
 	i.guest = guest
+	i.watch()
 	if i.module.start {
 		_, err = i.Call(startExport)
 	}
 	return err
+}
+
+// watch interrupts the guest when ctx ends.
+func (i *Instance) watch() {
+	interrupt := i.guest.ExportedGlobal(interruptExport).(api.MutableGlobal)
+	i.stopped = make(chan struct{})
+	i.stop = context.AfterFunc(i.ctx, func() {
+		interrupt.Set(1)
+		close(i.stopped)
+	})
 }
 
 // Call calls an exported function and gives its results. The error is one of the
@@ -146,6 +159,10 @@ func (i *Instance) OutOfMemory() bool { return i.mem.refused }
 // Release gives the instance back. Views of its memory are invalid from here on.
 func (i *Instance) Release() {
 	i.PeakMemory()
+	if i.stop != nil && !i.stop() {
+		<-i.stopped // it holds the guest's global
+	}
+	i.stop = nil
 	if i.guest != nil {
 		_ = i.guest.Close(context.Background())
 		i.guest = nil
@@ -164,14 +181,4 @@ func (i *Instance) checkInterrupt() {
 	if err != nil {
 		panic(&hostFailure{fmt.Errorf("%w: %w", ErrInterrupted, err)})
 	}
-}
-
-// yieldModule is what rewritten code calls once per quantum of work. Go cannot
-// preempt guest code; without this a busy guest would block garbage collection,
-// and as many busy guests as cores would stop every timer.
-func yieldModule() HostModule {
-	return HostModule{Name: yieldModuleName, Funcs: []HostFunc{{
-		Name: "yield",
-		Call: func(context.Context, *Instance, []uint64) { runtime.Gosched() },
-	}}}
 }

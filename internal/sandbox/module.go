@@ -10,17 +10,13 @@ import (
 	"flagbase.dev/internal/wasmbin"
 )
 
-// The names that rewriting adds to a module. A module that uses them itself is
-// refused by the rewriter or by checkImports.
+// The names that rewriting adds to a module. One that uses them itself is refused.
 const (
-	yieldModuleName = "flagbase:sandbox"
+	interruptExport = "flagbase:interrupt"
 	startExport     = "flagbase:start"
 )
 
-var rewrite = &wasmbin.Rewrite{
-	Yield:       wasmbin.Yield{Module: yieldModuleName, Name: "yield"},
-	StartExport: startExport,
-}
+var rewrite = &wasmbin.Rewrite{InterruptGlobal: interruptExport, StartExport: startExport}
 
 // Signature is the type of an exported function.
 type Signature struct{ Params, Results []ValueType }

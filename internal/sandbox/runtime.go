@@ -72,10 +72,8 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 		WithCoreFeatures(features).
 		WithMemoryLimitPages(r.config.MaxMemoryPages).
 		WithDebugInfoEnabled(true))
-	for _, m := range []HostModule{wasiModule(), yieldModule()} {
-		if err := r.Register(ctx, m); err != nil {
-			return nil, errors.Join(err, r.Close(ctx))
-		}
+	if err := r.Register(ctx, wasiModule()); err != nil {
+		return nil, errors.Join(err, r.Close(ctx))
 	}
 	return r, nil
 }
@@ -196,9 +194,6 @@ func (r *Runtime) checkImports(info *wasmbin.Module) error {
 	defer r.mu.Unlock()
 	for _, im := range info.Imports {
 		name := im.Module + "." + im.Name
-		if im.Module == yieldModuleName {
-			return fmt.Errorf("module imports %s, a name that is reserved", name)
-		}
 		if im.Kind != wasmbin.Function {
 			return fmt.Errorf("module imports the %s %s, but only functions can be imported", im.Kind, name)
 		}

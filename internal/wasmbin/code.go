@@ -4,7 +4,8 @@ package wasmbin
 type frame struct {
 	carries int32 // values that a branch to it carries
 	results int32
-	kind    byte // its opcode, 0 for the function itself
+	site    int32 // of a loop: its place in sites, else -1
+	kind    byte  // its opcode, 0 for the function itself
 }
 
 func (s *scanner) codeSection() {
@@ -41,7 +42,7 @@ func (s *scanner) codeSection() {
 }
 
 func (s *scanner) body(t *FuncType) {
-	b := body{start: s.pos, end: s.end, first: len(s.m.checks)}
+	b := body{start: s.pos, end: s.end, first: len(s.m.sites)}
 	at := s.pos
 	locals := int64(len(t.Params))
 	for range s.count("groups of locals", 2, s.left()) {
@@ -56,9 +57,9 @@ func (s *scanner) body(t *FuncType) {
 		}
 	}
 	s.m.Code.MaxLocals = max(s.m.Code.MaxLocals, int(locals))
-	b.code = s.pos
+	b.code, b.locals = s.pos, uint32(locals)
 	s.instructions(t, int(locals))
-	b.last = len(s.m.checks)
+	b.last = len(s.m.sites)
 	s.m.bodies = append(s.m.bodies, b)
 }
 
@@ -67,7 +68,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 	stats := &s.m.Code
 	targets := 0
 	work := effort{locals: locals}
-	s.frames = append(s.frames[:0], frame{carries: int32(len(t.Results)), results: int32(len(t.Results))})
+	s.frames = append(s.frames[:0], frame{carries: int32(len(t.Results)), results: int32(len(t.Results)), site: -1})
 	for s.pos < s.end {
 		at := s.pos
 		op := s.b[s.pos]
@@ -89,7 +90,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 		case blockStart, tryTable:
 			params, results := s.blockType(at)
 			work.operands += params + results
-			carries := results
+			carries, loop := results, int32(-1)
 			if opcodes[op] == tryTable {
 				work.blocks += halvesTry
 				work.operands += s.catches(at)
@@ -98,14 +99,15 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 				stats.Loops++
 				work.blocks += halvesLoop
 				work.joins++
-				s.m.checks = append(s.m.checks, uint32(s.pos))
+				loop = int32(len(s.m.sites))
+				s.m.sites = append(s.m.sites, site{at: uint32(s.pos)})
 			} else if op == 0x04 {
 				work.blocks += halvesIf
 				work.joins++
 			} else {
 				work.blocks += halvesBlock
 			}
-			s.frames = append(s.frames, frame{carries: int32(carries), results: int32(results), kind: op})
+			s.frames = append(s.frames, frame{carries: int32(carries), results: int32(results), site: loop, kind: op})
 			stats.MaxNesting = max(stats.MaxNesting, len(s.frames)-1)
 			if len(s.frames)-1 > s.l.MaxNesting {
 				s.fail(at, ErrLimit, "a function has blocks nested deeper than the %d allowed", s.l.MaxNesting)
@@ -120,6 +122,9 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			}
 			top.kind = op
 		case blockEnd:
+			if i := s.frames[len(s.frames)-1].site; i >= 0 {
+				s.m.sites[i].cost = cost(s.pos - int(s.m.sites[i].at))
+			}
 			s.frames = s.frames[:len(s.frames)-1]
 			if len(s.frames) == 0 {
 				if s.pos != s.end {
@@ -172,15 +177,15 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 		case memorySize, memoryGrow:
 			s.zero(at)
 			if op == 0x40 {
-				s.m.checks = append(s.m.checks, uint32(at))
+				s.m.sites = append(s.m.sites, site{at: uint32(at), cost: growCost})
 				work.blocks += halvesBulk
 			}
 		case refNull:
 			s.heapType()
 		case misc:
-			n := len(s.m.checks)
+			n := len(s.m.sites)
 			s.miscInstruction(at)
-			work.blocks += (len(s.m.checks) - n) * halvesBulk
+			work.blocks += (len(s.m.sites) - n) * halvesBulk
 		case vector:
 			s.vectorInstruction(at)
 		case atomic:
@@ -296,7 +301,11 @@ func (s *scanner) miscInstruction(at int) {
 	}
 	// Bulk operations take time in proportion to a size that the guest names, up to seconds each, so each is checked.
 	if op != 0x09 && op != 0x0d && op != 0x10 {
-		s.m.checks = append(s.m.checks, uint32(at))
+		shift := uint32(memoryShift)
+		if op >= 0x0c {
+			shift = tableShift
+		}
+		s.m.sites = append(s.m.sites, site{at: uint32(at), shift: shift})
 	}
 	switch op {
 	case 0x08: // memory.init

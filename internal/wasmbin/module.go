@@ -159,7 +159,7 @@ type Module struct {
 	tableAt   []span // limits of the tables the module defines
 	memoryAt  span   // limits of the memory the module defines
 	bodies    []body
-	checks    []uint32 // offsets of loop heads and bulk operations, ascending
+	sites     []site // loop heads and bulk operations, by offset
 }
 
 // CodeStats counts what is in the functions a module defines.
@@ -190,7 +190,15 @@ type span struct{ start, end int }
 
 type body struct {
 	start, code, end int // size of locals on, first instruction, past the last
-	first, last      int // its part of checks
+	locals           uint32
+	first, last      int // its part of sites
+}
+
+// site is a place in the code where a check is inserted.
+type site struct {
+	at    uint32
+	cost  uint32 // of a loop head: what one round costs, in units
+	shift uint32 // of a bulk operation: its length shifted right by this is its cost; 0 for other sites
 }
 
 // FunctionType gives the signature of the function with that index, imported functions first; nil if there is none.

@@ -8,12 +8,16 @@ import (
 // Rewrite says what [Module.Rewrite] changes. The zero value changes nothing but sizes: every memory and table the module
 // defines gets a maximum.
 type Rewrite struct {
-	// InterruptGlobal is the name of an exported, mutable i32 global that is added, 0 at the start. Once it is not 0 the guest
-	// traps with "unreachable" at the next function entry, loop head or bulk operation. Empty adds none.
+	// InterruptGlobal is the name of an exported, mutable i32 global that is added, 0 at the start. Setting it to 1 from another
+	// goroutine ends the guest with the trap "unreachable" after at most a quantum of work. Empty adds nothing.
 	//
-	// Setting it needs a goroutine that runs. Go cannot preempt compiled guest code: a garbage collection that begins while a
-	// guest is busy stops all goroutines until the guest leaves to the host by itself.
+	// Looking at a global is not enough: Go cannot preempt compiled guest code, so while a guest is busy a garbage collection
+	// waits for it, and everything else for the collection, the one that would set the global too. Therefore the added checks
+	// count the guest's work down and, at the end of each quantum, leave to the host for a moment.
 	InterruptGlobal string
+	// Quantum is how many units of work a guest does between two moments in the host. A unit is 16 bytes of code, or 64 bytes
+	// of memory or 8 elements of a table handled by a bulk operation. Defaults to 100,000.
+	Quantum int32
 	// StartExport is the name under which the start function is exported; the module then no longer starts by itself.
 	// Empty leaves the start function alone. It has no effect on a module without one.
 	StartExport string
@@ -54,7 +58,7 @@ type rewriter struct {
 	m       *Module
 	r       *Rewrite
 	pages   uint32
-	check   []byte // the inserted instructions
+	meter   *meter // nil: no checks
 	exports []byte // the added exports
 	added   int    // how many they are
 	out     []byte
@@ -80,9 +84,7 @@ func (w *rewriter) plan() error {
 		if err := export(w.r.InterruptGlobal, Global, g); err != nil {
 			return err
 		}
-		w.check = append(w.check, 0x23) // global.get
-		w.check = binary.AppendUvarint(w.check, uint64(g))
-		w.check = append(w.check, 0x04, 0x40, 0x00, 0x0b) // if, unreachable, end
+		w.meter = newMeter(m, w.r.Quantum)
 	}
 	if w.r.StartExport != "" && m.HasStart {
 		if err := export(w.r.StartExport, Function, m.Start); err != nil {
@@ -104,16 +106,30 @@ func (w *rewriter) plan() error {
 
 func (w *rewriter) write() []byte {
 	m := w.m
-	size := len(m.bytes) + len(w.check)*(len(m.bodies)+len(m.checks)) + len(w.exports) + 10*len(m.Tables) + 3*len(m.bodies) + 128
+	size := len(m.bytes) + 32*(len(m.bodies)+len(m.sites)) + len(w.exports) + 10*len(m.Tables) + 3*len(m.bodies) + 128
 	w.out = append(make([]byte, 0, size), m.bytes[:8]...)
-	needGlobal, needExport := w.check != nil, w.added > 0
-	for _, s := range m.sections {
-		if s.id == sectionGlobal {
-			needGlobal = false
+	missing := []addition{}
+	need := func(id byte, write func([]byte)) {
+		for _, s := range m.sections {
+			if s.id == id {
+				return
+			}
 		}
-		if s.id == sectionExport {
-			needExport = false
+		missing = append(missing, addition{sectionRank[id], write})
+	}
+	if w.meter != nil {
+		need(sectionType, w.typeSection)
+		need(sectionFunction, w.functionSection)
+		if m.Memory == nil { // memory.grow needs one; the section may be there and empty
+			need(sectionMemory, func([]byte) { w.plain(sectionMemory, []byte{1, 1, 0, 0}) })
 		}
+		need(sectionGlobal, w.globalSection)
+	}
+	if w.added > 0 {
+		need(sectionExport, w.exportSection)
+	}
+	if w.meter != nil {
+		need(sectionCode, func([]byte) { w.codeSection() })
 	}
 	// A section that the module lacks goes right behind the last one that must precede it.
 	add := func(from int) {
@@ -124,13 +140,9 @@ func (w *rewriter) write() []byte {
 				break
 			}
 		}
-		if needGlobal && next > sectionRank[sectionGlobal] {
-			w.globalSection(nil)
-			needGlobal = false
-		}
-		if needExport && next > sectionRank[sectionExport] {
-			w.exportSection(nil)
-			needExport = false
+		for len(missing) > 0 && next > missing[0].rank {
+			missing[0].write(nil)
+			missing = missing[1:]
 		}
 	}
 	add(0)
@@ -143,8 +155,18 @@ func (w *rewriter) write() []byte {
 	return w.out
 }
 
+// addition is a section that the module lacks.
+type addition struct {
+	rank  int
+	write func(content []byte)
+}
+
 func (w *rewriter) section(s section) {
 	switch content := w.m.bytes[s.start:s.end]; s.id {
+	case sectionType:
+		w.typeSection(content)
+	case sectionFunction:
+		w.functionSection(content)
 	case sectionTable:
 		w.tableSection(content, s.start)
 	case sectionMemory:
@@ -186,12 +208,28 @@ func (w *rewriter) extend(id byte, content []byte, added int, items []byte) {
 	w.plain(id, binary.AppendUvarint(nil, count+uint64(added)), content[old.pos:], items)
 }
 
+func (w *rewriter) typeSection(content []byte) {
+	if w.meter == nil {
+		w.plain(sectionType, content)
+		return
+	}
+	w.extend(sectionType, content, 1, []byte{0x60, 0, 0}) // ()->()
+}
+
+func (w *rewriter) functionSection(content []byte) {
+	if w.meter == nil {
+		w.plain(sectionFunction, content)
+		return
+	}
+	w.extend(sectionFunction, content, 1, binary.AppendUvarint(nil, uint64(w.meter.pauseType)))
+}
+
 func (w *rewriter) globalSection(content []byte) {
-	if w.check == nil {
+	if w.meter == nil {
 		w.plain(sectionGlobal, content)
 		return
 	}
-	w.extend(sectionGlobal, content, 1, []byte{byte(I32), 1, 0x41, 0, 0x0b}) // mutable, i32.const 0
+	w.extend(sectionGlobal, content, 2, w.meter.globals())
 }
 
 func (w *rewriter) exportSection(content []byte) {
@@ -219,6 +257,9 @@ func (w *rewriter) tableSection(content []byte, offset int) {
 func (w *rewriter) memorySection(content []byte, offset int) {
 	at := w.m.memoryAt
 	if at.end == 0 { // a section without a memory
+		if w.meter != nil && w.m.Memory == nil {
+			content = []byte{1, 1, 0, 0}
+		}
 		w.plain(sectionMemory, content)
 		return
 	}
@@ -247,38 +288,23 @@ func appendLimits(out []byte, flags byte, lo, hi uint32) []byte {
 
 func (w *rewriter) codeSection() {
 	m := w.m
-	grown := func(b body) int {
-		if w.check == nil {
-			return b.end - b.start
-		}
-		return b.end - b.start + len(w.check)*(1+b.last-b.first)
-	}
-	size := uvarintLen(len(m.bodies))
-	for _, b := range m.bodies {
-		n := grown(b)
-		size += uvarintLen(n) + n
-	}
-	w.out = binary.AppendUvarint(append(w.out, sectionCode), uint64(size))
-	w.out = binary.AppendUvarint(w.out, uint64(len(m.bodies)))
-	for _, b := range m.bodies {
-		w.out = binary.AppendUvarint(w.out, uint64(grown(b)))
-		w.out = append(w.out, m.bytes[b.start:b.code]...)
-		w.out = append(w.out, w.check...)
-		from := b.code
-		if w.check != nil {
-			for _, at := range m.checks[b.first:b.last] {
-				w.out = append(append(w.out, m.bytes[from:at]...), w.check...)
-				from = int(at)
+	if w.meter == nil {
+		for _, s := range m.sections {
+			if s.id == sectionCode {
+				w.plain(s.id, m.bytes[s.start:s.end])
 			}
 		}
-		w.out = append(w.out, m.bytes[from:b.end]...)
+		return
 	}
-}
-
-func uvarintLen(v int) int {
-	n := 1
-	for ; v >= 0x80; v >>= 7 {
-		n++
+	code := make([]byte, 0, m.Code.Bytes+32*(len(m.bodies)+len(m.sites))+64)
+	var buffer []byte
+	add := func(body []byte) {
+		code = append(binary.AppendUvarint(code, uint64(len(body))), body...)
 	}
-	return n
+	for _, b := range m.bodies {
+		buffer = w.meter.body(buffer[:0], m, b)
+		add(buffer)
+	}
+	add(w.meter.pauseBody())
+	w.plain(sectionCode, binary.AppendUvarint(nil, uint64(len(m.bodies))+1), code)
 }

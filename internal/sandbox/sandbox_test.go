@@ -1,0 +1,253 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"flagbase.dev/internal/sandbox"
+	"flagbase.dev/internal/testguest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newRuntime(t testing.TB) *sandbox.Runtime {
+	t.Helper()
+	rt, err := sandbox.NewRuntime(context.Background(), nil)
+	must(t, err)
+	t.Cleanup(func() { must(t, rt.Close(context.Background())) })
+	return rt
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func prepare(t testing.TB, wat string) *sandbox.Module {
+	t.Helper()
+	m, err := newRuntime(t).Prepare(context.Background(), testguest.WAT(t, wat))
+	must(t, err)
+	return m
+}
+
+func acquire(t testing.TB, ctx context.Context, m *sandbox.Module, opts *sandbox.InstanceOptions) *sandbox.Instance {
+	t.Helper()
+	inst, err := m.Acquire(ctx, opts)
+	must(t, err)
+	t.Cleanup(inst.Release)
+	return inst
+}
+
+func TestEndings(t *testing.T) {
+	m := prepare(t, `(module
+		(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+		(memory (export "memory") 1)
+		(func (export "zero") (call $exit (i32.const 0)))
+		(func (export "seven") (call $exit (i32.const 7)))
+		(func $inner (unreachable))
+		(func (export "trap") (call $inner))
+		(func (export "outside") (drop (i32.load (i32.const -4))))
+		(func $deep (export "deep") (call $deep) (call $deep))
+		(func (export "hoard") (loop $l (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then unreachable)) (br $l))))`)
+	call := func(name string) error {
+		inst := acquire(t, t.Context(), m, nil)
+		_, err := inst.Call(name)
+		return err
+	}
+	must(t, call("zero"))
+	var exit *sandbox.ExitError
+	if err := call("seven"); !errors.As(err, &exit) || exit.Code != 7 {
+		t.Errorf("exit 7: %v", err)
+	}
+	var trap *sandbox.TrapError
+	if err := call("trap"); !errors.As(err, &trap) || trap.Message != "unreachable" || !strings.Contains(trap.Stack, "inner") {
+		t.Errorf("trap: %#v", err)
+	}
+	if err := call("outside"); !errors.As(err, &trap) || trap.Message != "out of bounds memory access" {
+		t.Errorf("outside: %v", err)
+	}
+	if err := call("deep"); !errors.As(err, &trap) || !strings.Contains(trap.Message, "stack overflow") {
+		t.Errorf("deep: %v", err)
+	}
+	if err := call("hoard"); !errors.Is(err, sandbox.ErrOutOfMemory) {
+		t.Errorf("hoard: %v", err)
+	}
+	if err := call("absent"); !errors.Is(err, sandbox.ErrInvalidModule) {
+		t.Errorf("absent: %v", err)
+	}
+}
+
+// Work that no loop head counts one by one still ends in time.
+func TestInterrupt(t *testing.T) {
+	straight := strings.Repeat("(local.set 0 (i32.mul (i32.add (local.get 0) (i32.const 7)) (i32.const 13)))\n", 60_000)
+	divide := strings.Repeat("(local.set 0 (i64.div_u (i64.const 0x7fffffffffffff) (i64.or (local.get 0) (i64.const 3))))\n", 40_000)
+	for name, wat := range map[string]string{
+		"loop":     `(module (func (export "handle") (loop $l (br $l))))`,
+		"mutual":   `(module (func $f (param i32) (if (local.get 0) (then (call $g (local.get 0)) (call $g (local.get 0))))) (func $g (param i32) (call $f (i32.sub (local.get 0) (i32.const 1)))) (func (export "handle") (call $f (i32.const 60))))`,
+		"fib":      `(module (func $f (param i32) (if (local.get 0) (then (call $f (i32.sub (local.get 0) (i32.const 1))) (call $f (i32.sub (local.get 0) (i32.const 1)))))) (func (export "handle") (call $f (i32.const 60))))`,
+		"indirect": `(module (type $v (func)) (table 1 funcref) (elem (i32.const 0) $f) (func $f (export "handle") (return_call_indirect (type $v) (i32.const 0))))`,
+		"start":    `(module (func $f (loop $l (br $l))) (start $f) (func (export "handle")))`,
+		"straight": `(module (func $s (param i32) ` + straight + `) (func (export "handle") (loop $l (call $s (i32.const 1)) (br $l))))`,
+		"divide":   `(module (func $s (param i64) ` + divide + `) (func (export "handle") (loop $l (call $s (i64.const 1)) (br $l))))`,
+		"fill":     `(module (memory 2000) (func (export "handle") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 131000000)) (br $l))))`,
+		"copy":     `(module (memory 2000) (func (export "handle") (loop $l (memory.copy (i32.const 0) (i32.const 65000000) (i32.const 65000000)) (br $l))))`,
+		"misses": `(module (memory 2000) (func (export "handle") (local i32) (loop $l
+			(local.set 0 (i32.rem_u (i32.add (i32.mul (local.get 0) (i32.const 1103515245)) (i32.const 12345)) (i32.const 131000000)))
+			(i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1))) (br $l))))`,
+		"grow": `(module (memory 1) (func (export "handle") (loop $l (drop (memory.grow (i32.const 1))) (br $l))))`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := prepare(t, wat)
+			const timeout = 200 * time.Millisecond
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			start := time.Now()
+			inst, err := m.Acquire(ctx, nil)
+			if err == nil {
+				defer inst.Release()
+				_, err = inst.Call("handle")
+			}
+			late := time.Since(start) - timeout
+			if !errors.Is(err, sandbox.ErrInterrupted) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("ended with %v", err)
+			}
+			if late > 100*time.Millisecond {
+				t.Errorf("ended %v late", late)
+			}
+		})
+	}
+}
+
+// As many endless loops as there are cores, and then some, must let the collector
+// and everything else go on.
+func TestBusyGuestsDoNotStopTheWorld(t *testing.T) {
+	m := prepare(t, `(module (func (export "handle") (loop $l (br $l))))`)
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	for range 2 * runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			inst, err := m.Acquire(ctx, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer inst.Release()
+			if _, err := inst.Call("handle"); !errors.Is(err, sandbox.ErrInterrupted) {
+				t.Error(err)
+			}
+		})
+	}
+	worst := time.Duration(0)
+	for range 20 {
+		start := time.Now()
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		worst = max(worst, time.Since(start))
+	}
+	cancel()
+	group.Wait()
+	if worst > 2*time.Second {
+		t.Errorf("a collection beside busy guests took %v", worst)
+	}
+}
+
+func TestModulesAreCompiledOnceAndShared(t *testing.T) {
+	rt := newRuntime(t)
+	wasm := testguest.WAT(t, `(module (func (export "handle")))`)
+	modules := make(chan *sandbox.Module, 32)
+	for range 32 {
+		go func() {
+			m, err := rt.Prepare(context.Background(), bytes.Clone(wasm))
+			if err != nil {
+				t.Error(err)
+			}
+			modules <- m
+		}()
+	}
+	first := <-modules
+	for range 31 {
+		if m := <-modules; m != first {
+			t.Fatal("the same bytes gave two modules")
+		}
+	}
+}
+
+// Modules that nobody holds are freed, and the ones that are held stay usable.
+func TestManyModules(t *testing.T) {
+	rt, err := sandbox.NewRuntime(t.Context(), &sandbox.Config{KeepModules: 4})
+	must(t, err)
+	defer func() { must(t, rt.Close(context.Background())) }()
+	var held []*sandbox.Module
+	for i := range 200 {
+		// A module of its own for each i, without 200 runs of the assembler.
+		wasm := testguest.WAT(t, `(module (func (export "handle") (result i32 i32) (i32.const 1) (i32.const 2)))`)
+		m, err := rt.Prepare(t.Context(), append(bytes.Clone(wasm), customSection(i)...))
+		must(t, err)
+		if i%20 == 0 {
+			held = append(held, m)
+			runtime.GC()
+		}
+	}
+	for _, m := range held {
+		inst := acquire(t, t.Context(), m, nil)
+		if res, err := inst.Call("handle"); err != nil || len(res) != 2 {
+			t.Errorf("a held module fails: %v", err)
+		}
+	}
+}
+
+func customSection(i int) []byte {
+	name := fmt.Sprintf("n%06d", i)
+	return append(append([]byte{0, byte(len(name) + 2), byte(len(name))}, name...), 0)
+}
+
+func TestRefusals(t *testing.T) {
+	rt := newRuntime(t)
+	for wat, part := range map[string]string{
+		`(module (import "env" "host_call" (func (param i32 i32 i32 i32 i32) (result i32))))`: "env.host_call, which flagbase does not provide",
+		`(module (global (export "flagbase:interrupt") i32 (i32.const 0)))`:                   "a name that flagbase uses itself",
+		`(module (import "wasi_snapshot_preview1" "fd_write" (func)))`:                        "it is (i32 i32 i32 i32)->(i32)",
+		`(module (import "env" "memory" (memory 1)))`:                                         "only functions can be imported",
+	} {
+		_, err := rt.Prepare(t.Context(), testguest.WAT(t, wat))
+		if !errors.Is(err, sandbox.ErrInvalidModule) || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v", wat, err)
+		}
+	}
+	m, err := rt.Prepare(t.Context(), testguest.WAT(t, `(module (memory 3000))`))
+	must(t, err)
+	if _, err := m.Acquire(t.Context(), nil); !errors.Is(err, sandbox.ErrOutOfMemory) {
+		t.Errorf("a module that starts beyond the limit: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Acquire(ended, nil); !errors.Is(err, sandbox.ErrInterrupted) && !errors.Is(err, sandbox.ErrOutOfMemory) {
+		t.Errorf("acquired although the context had ended: %v", err)
+	}
+}
+
+func TestAWriterEndsTheGuest(t *testing.T) {
+	m := prepare(t, `(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+		(memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\05\00\00\00") (data (i32.const 16) "hello")
+		(func (export "handle") (loop $l (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))) (br $l))))`)
+	gone := errors.New("gone")
+	inst := acquire(t, t.Context(), m, &sandbox.InstanceOptions{Stdout: writer(func(p []byte) (int, error) { return 0, gone })})
+	if _, err := inst.Call("handle"); !errors.Is(err, gone) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }

@@ -1,0 +1,136 @@
+package wasmbin
+
+import "encoding/binary"
+
+// What a unit of work is: 16 bytes of code that ran, 64 bytes of memory or 8 elements of a table that a bulk operation
+// handled. So the work between two checks is bounded whatever the code looks like: straight code, however long, is charged
+// where it is entered.
+const (
+	unitBytes   = 16
+	memoryShift = 6
+	tableShift  = 3
+	growCost    = 16
+
+	// defaultQuantum is how many units a guest works before it leaves to the host: tens of microseconds of ordinary code, and
+	// at most a few tens of milliseconds of the slowest there is.
+	defaultQuantum = 100_000
+)
+
+func cost(codeBytes int) uint32 { return uint32(1 + codeBytes/unitBytes) }
+
+// meter is what Rewrite adds to a module so that it can be stopped.
+//
+//	(global $fuel (mut i32) (i32.const quantum))
+//	(global $interrupt (export InterruptGlobal) (mut i32) (i32.const 0))
+//	(func $pause
+//	  (global.set $fuel (i32.const quantum))
+//	  (drop (memory.grow (i32.const 0)))          ;; leaves to the host, where Go can schedule and collect
+//	  (if (global.get $interrupt) (then unreachable)))
+//
+// A check is
+//
+//	(global.set $fuel (i32.sub (global.get $fuel) (i32.const cost)))
+//	(if (i32.lt_s (global.get $fuel) (i32.const 0)) (then (call $pause)))
+type meter struct {
+	fuel, interrupt uint32 // globals
+	pause           uint32 // function
+	pauseType       uint32
+	quantum         int32
+	low             []byte // the second half of a check
+}
+
+func newMeter(m *Module, quantum int32) *meter {
+	if quantum == 0 {
+		quantum = defaultQuantum
+	}
+	k := &meter{
+		fuel: uint32(len(m.Globals)) + 1, interrupt: uint32(len(m.Globals)),
+		pause: uint32(len(m.functions)), pauseType: uint32(len(m.Types)), quantum: quantum,
+	}
+	k.low = op(nil, 0x23, k.fuel)                    // global.get
+	k.low = append(k.low, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
+	k.low = append(op(k.low, 0x10, k.pause), 0x0b)   // call, end
+	return k
+}
+
+// op appends an instruction with an index.
+func op(out []byte, code byte, index uint32) []byte {
+	return binary.AppendUvarint(append(out, code), uint64(index))
+}
+
+func constant(out []byte, v int32) []byte {
+	out = append(out, 0x41)
+	for {
+		b := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && b&0x40 == 0 || v == -1 && b&0x40 != 0 {
+			return append(out, b)
+		}
+		out = append(out, b|0x80)
+	}
+}
+
+// charge appends a check of a fixed cost.
+func (k *meter) charge(out []byte, cost uint32) []byte {
+	out = op(out, 0x23, k.fuel)
+	out = constant(out, int32(cost))
+	out = append(out, 0x6b) // i32.sub
+	out = op(out, 0x24, k.fuel)
+	return append(out, k.low...)
+}
+
+// chargeLength appends a check whose cost is the i32 on top of the stack, shifted right; the stack stays as it is. scratch is
+// a local of the function's.
+func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
+	out = op(out, 0x22, scratch) // local.tee
+	out = op(out, 0x23, k.fuel)
+	out = op(out, 0x20, scratch) // local.get
+	out = constant(out, int32(shift))
+	out = append(out, 0x76, 0x6b) // i32.shr_u, i32.sub
+	out = op(out, 0x24, k.fuel)
+	return append(out, k.low...)
+}
+
+// body appends a function body with its checks. Functions with bulk operations get a local more.
+func (k *meter) body(out []byte, m *Module, b body) []byte {
+	sites := m.sites[b.first:b.last]
+	bulk := false
+	for _, s := range sites {
+		bulk = bulk || s.shift != 0
+	}
+	if declared := m.bytes[b.start:b.code]; bulk {
+		r := reader{b: declared, end: len(declared)}
+		groups := r.u32()
+		out = binary.AppendUvarint(out, uint64(groups)+1)
+		out = append(append(out, declared[r.pos:]...), 1, byte(I32))
+	} else {
+		out = append(out, declared...)
+	}
+	out = k.charge(out, cost(b.end-b.code))
+	from := b.code
+	for _, s := range sites {
+		out = append(out, m.bytes[from:s.at]...)
+		if s.shift != 0 {
+			out = k.chargeLength(out, b.locals, s.shift)
+		} else {
+			out = k.charge(out, s.cost)
+		}
+		from = int(s.at)
+	}
+	return append(out, m.bytes[from:b.end]...)
+}
+
+// globals are the two globals, as items of the global section.
+func (k *meter) globals() []byte {
+	out := append(constant([]byte{byte(I32), 1}, 0), 0x0b)
+	return append(constant(append(out, byte(I32), 1), k.quantum), 0x0b)
+}
+
+// pauseBody is the body of the function that leaves to the host.
+func (k *meter) pauseBody() []byte {
+	out := constant([]byte{0}, k.quantum) // no locals
+	out = op(out, 0x24, k.fuel)
+	out = append(constant(out, 0), 0x40, 0, 0x1a) // memory.grow, drop
+	out = op(out, 0x23, k.interrupt)
+	return append(out, 0x04, 0x40, 0x00, 0x0b, 0x0b) // if, unreachable, end, end
+}
