@@ -165,7 +165,7 @@ func findRandomState(v *vm) (uint32, error) {
 	}
 	code, ok := v.compile("random", []byte("Math.random()"), 0, 0)
 	if !ok {
-		return 0, errors.Join(errors.New("Math.random does not compile"), v.err)
+		return 0, errors.Join(errors.New("find the state of Math.random: it does not compile"), v.err)
 	}
 	v.free(v.evaluate(code)) // the first call may fill caches
 	before := read()
