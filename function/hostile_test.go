@@ -14,7 +14,7 @@ import (
 // memory nor a trace in the store.
 func TestHostileModules(t *testing.T) {
 	w, ctx := newWorld(t, nil), t.Context()
-	cases := hostile.Modules()
+	cases := append(hostile.Modules(), hostile.Case{Name: "52 bytes that grow a table", Bytes: hostile.TableGrow()})
 	if len(cases) < 53 {
 		t.Fatalf("only %d hostile modules", len(cases))
 	}

@@ -9,7 +9,7 @@
 // and gives it back ([Instance.Release]).
 //
 // The context given to Acquire bounds everything the instance does. When it ends
-// the guest is stopped, whatever it is doing: the rewritten code leaves to the host
-// after a bounded amount of work (Rewrite.Quantum in package wasmbin) and looks
-// whether it was interrupted, and every host call returns when the context ends.
+// the guest is stopped, whatever it is doing: the rewritten code pauses after a
+// bounded amount of work (Rewrite.Meter in package wasmbin), and every host call
+// returns when the context ends.
 package sandbox

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -34,9 +35,6 @@ type Instance struct {
 	mem      linearMemory
 	guest    api.Module
 	peak     uint32
-
-	stop    func() bool   // withdraws the watch on ctx
-	stopped chan struct{} // closed when the watch has run
 }
 
 func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instance {
@@ -47,7 +45,7 @@ func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instanc
 	if i.options.MemoryPages == 0 {
 		i.options.MemoryPages = defaultMemoryPages
 	}
-	i.mem.limit = uint64(i.options.MemoryPages) * pageSize
+	i.mem.limit, i.mem.own, i.mem.pause = uint64(i.options.MemoryPages)*pageSize, m.maxBytes, i.pause
 	i.deadline, _ = ctx.Deadline()
 	i.call = callContext{Context: ctx, inst: i}
 	return i
@@ -66,21 +64,10 @@ func (i *Instance) instantiate() error {
 		return &TrapError{Message: err.Error()}
 	}
 	i.guest = guest
-	i.watch()
 	if i.module.start {
 		_, err = i.Call(startExport)
 	}
 	return err
-}
-
-// watch interrupts the guest when ctx ends.
-func (i *Instance) watch() {
-	interrupt := i.guest.ExportedGlobal(interruptExport).(api.MutableGlobal)
-	i.stopped = make(chan struct{})
-	i.stop = context.AfterFunc(i.ctx, func() {
-		interrupt.Set(1)
-		close(i.stopped)
-	})
 }
 
 // Call calls an exported function and gives its results. The error is one of the
@@ -159,15 +146,18 @@ func (i *Instance) OutOfMemory() bool { return i.mem.refused }
 // Release gives the instance back. Views of its memory are invalid from here on.
 func (i *Instance) Release() {
 	i.PeakMemory()
-	if i.stop != nil && !i.stop() {
-		<-i.stopped // it holds the guest's global
-	}
-	i.stop = nil
 	if i.guest != nil {
 		_ = i.guest.Close(context.Background())
 		i.guest = nil
 	}
 	i.mem.Free()
+}
+
+// pause is where a guest comes after each quantum of work: others get their turn on
+// this core, and the guest ends here when its time is over.
+func (i *Instance) pause() {
+	runtime.Gosched()
+	i.checkInterrupt()
 }
 
 // checkInterrupt unwinds the guest when its time is over. The deadline is

@@ -5,10 +5,16 @@ import "github.com/tetratelabs/wazero/experimental"
 // pageSize is the size of a WebAssembly page in bytes.
 const pageSize = 1 << 16
 
-// linearMemory is the memory of one instance, bounded by limit bytes.
+// maxMemory is all that a 32-bit memory can be. A guest that asks for it pauses:
+// see Rewrite.Meter in package wasmbin.
+const maxMemory = 1 << 32
+
+// linearMemory is the memory of one instance.
 type linearMemory struct {
-	limit   uint64
-	refused bool // growth beyond limit was asked for
+	limit   uint64 // bytes the invocation may use
+	own     uint64 // bytes the module itself allows
+	refused bool   // growth beyond limit was asked for
+	pause   func()
 	pages   memoryPages
 }
 
@@ -20,16 +26,21 @@ type memoryPages interface {
 }
 
 // Allocate implements experimental.MemoryAllocator.
-func (m *linearMemory) Allocate(_, max uint64) experimental.LinearMemory {
-	reserve := min(max, m.limit)
-	m.pages = newMemoryPages(reserve)
+func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory {
+	m.pages = newMemoryPages(min(m.own, m.limit))
 	return m
 }
 
 // Reallocate implements experimental.LinearMemory. A nil result makes the
 // guest's memory.grow return -1.
 func (m *linearMemory) Reallocate(size uint64) []byte {
-	if size > m.limit {
+	switch {
+	case size == maxMemory:
+		m.pause()
+		return nil
+	case size > m.own:
+		return nil
+	case size > m.limit:
 		m.refused = true
 		return nil
 	}

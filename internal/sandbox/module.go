@@ -10,13 +10,11 @@ import (
 	"flagbase.dev/internal/wasmbin"
 )
 
-// The names that rewriting adds to a module. One that uses them itself is refused.
-const (
-	interruptExport = "flagbase:interrupt"
-	startExport     = "flagbase:start"
-)
+// startExport is the name that rewriting gives the start function, so that it runs
+// under the deadline too. A module that uses the name itself is refused.
+const startExport = "flagbase:start"
 
-var rewrite = &wasmbin.Rewrite{InterruptGlobal: interruptExport, StartExport: startExport}
+var rewrite = &wasmbin.Rewrite{Meter: true, StartExport: startExport}
 
 // Signature is the type of an exported function.
 type Signature struct{ Params, Results []ValueType }
@@ -31,6 +29,7 @@ type Module struct {
 	start    bool
 	memory   bool
 	minBytes uint64
+	maxBytes uint64 // what the module itself allows its memory to become
 }
 
 func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled wazero.CompiledModule) *Module {
@@ -54,7 +53,10 @@ func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled
 		m.imports[im.Module] = true
 	}
 	if info.Memory != nil {
-		m.minBytes = uint64(info.Memory.Min) * pageSize
+		m.minBytes, m.maxBytes = uint64(info.Memory.Min)*pageSize, maxMemory
+		if info.Memory.HasMax {
+			m.maxBytes = uint64(info.Memory.Max) * pageSize
+		}
 	}
 	return m
 }

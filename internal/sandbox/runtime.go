@@ -71,7 +71,9 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 	r.wazero = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCoreFeatures(features).
 		WithMemoryLimitPages(r.config.MaxMemoryPages).
-		WithDebugInfoEnabled(true))
+		// Rewriting moves code, which debug information does not follow; and the
+		// reader of it is not made for hostile input.
+		WithDebugInfoEnabled(false))
 	if err := r.Register(ctx, wasiModule()); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
@@ -172,6 +174,9 @@ func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byt
 	info, err := wasmbin.Scan(wasm, &wasmbin.Limits{MaxBytes: int(r.config.MaxModuleBytes), MaxMemoryPages: r.config.MaxMemoryPages})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
+	}
+	if info.GrowsUnboundedTable {
+		return nil, fmt.Errorf("%w: the module grows a table that states no maximum; give the table one of at most 100,000 elements", ErrInvalidModule)
 	}
 	if err := r.checkImports(info); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"flagbase.dev/internal/sandbox"
-	"flagbase.dev/internal/testguest"
 )
 
 // wasiGuest is a module that exports the WASI functions it imports, so that a test
@@ -26,7 +25,7 @@ func wasiGuest(t *testing.T) *sandbox.Module {
 		"fd_renumber": "i32 i32", "path_open": "i32 i32 i32 i32 i32 i64 i64 i32 i32", "poll_oneoff": "i32 i32 i32 i32", "sock_accept": "i32 i32 i32", "sched_yield": "",
 	}
 	var imports, exports strings.Builder
-	for name, params := range funcs { // any order is fine
+	for name, params := range funcs {
 		param := ""
 		if params != "" {
 			param = "(param " + params + ")"

@@ -311,8 +311,12 @@ func (s *scanner) miscInstruction(at int) {
 	case 0x08: // memory.init
 		s.u32()
 		s.zero(at)
-	case 0x09, 0x0d, 0x0f, 0x10, 0x11: // data.drop, elem.drop, table.grow, table.size, table.fill
+	case 0x09, 0x0d, 0x10, 0x11: // data.drop, elem.drop, table.size, table.fill
 		s.u32()
+	case 0x0f: // table.grow
+		if i := s.u32(); s.err == nil && int64(i) < int64(len(s.m.Tables)) && !s.m.Tables[i].HasMax {
+			s.m.GrowsUnboundedTable = true
+		}
 	case 0x0a: // memory.copy
 		s.zero(at)
 		s.zero(at)

@@ -34,7 +34,7 @@ func FuzzScan(f *testing.F) {
 			}
 			return
 		}
-		out, err := m.Rewrite(&wasmbin.Rewrite{InterruptGlobal: "stop!", StartExport: "start!", ExportGlobals: "global!"})
+		out, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, StartExport: "start!", ExportGlobals: "global!"})
 		if err != nil {
 			return
 		}
@@ -58,7 +58,7 @@ func FuzzRewrite(f *testing.F) {
 		if _, err := rt.CompileModule(ctx, b); err != nil {
 			return
 		}
-		out, err := m.Rewrite(&wasmbin.Rewrite{InterruptGlobal: "stop!", StartExport: "start!"})
+		out, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, StartExport: "start!"})
 		if err != nil {
 			return
 		}

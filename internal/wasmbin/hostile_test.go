@@ -62,7 +62,10 @@ func TestTableGrowthEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := m.Rewrite(&wasmbin.Rewrite{InterruptGlobal: "stop"})
+	if !m.GrowsUnboundedTable {
+		t.Error("scan does not say that the module grows a table without a maximum")
+	}
+	b, err := m.Rewrite(&wasmbin.Rewrite{Meter: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +74,7 @@ func TestTableGrowthEnds(t *testing.T) {
 	ctx := context.Background()
 	rt := wazero.NewRuntime(ctx)
 	defer rt.Close(ctx)
-	guest, err := rt.Instantiate(ctx, b)
+	guest, err := rt.Instantiate((&allocator{}).context(), b)
 	if err != nil {
 		t.Fatal(err)
 	}

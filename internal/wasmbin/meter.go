@@ -11,42 +11,40 @@ const (
 	tableShift  = 3
 	growCost    = 16
 
-	// defaultQuantum is how many units a guest works before it leaves to the host: tens of microseconds of ordinary code, and
+	// defaultQuantum is how many units a guest works before it pauses: tens of microseconds of ordinary code, and
 	// at most a few tens of milliseconds of the slowest there is.
 	defaultQuantum = 100_000
 )
 
 func cost(codeBytes int) uint32 { return uint32(1 + codeBytes/unitBytes) }
 
+// pausePages is what a metered guest asks for when it pauses: with what it has, all a memory can have.
+const pausePages = 1 << 16
+
 // meter is what Rewrite adds to a module so that it can be stopped.
 //
 //	(global $fuel (mut i32) (i32.const quantum))
-//	(global $interrupt (export InterruptGlobal) (mut i32) (i32.const 0))
 //	(func $pause
 //	  (global.set $fuel (i32.const quantum))
-//	  (drop (memory.grow (i32.const 0)))          ;; leaves to the host, where Go can schedule and collect
-//	  (if (global.get $interrupt) (then unreachable)))
+//	  (drop (memory.grow (i32.sub (i32.const 65536) (memory.size)))))
 //
 // A check is
 //
 //	(global.set $fuel (i32.sub (global.get $fuel) (i32.const cost)))
 //	(if (i32.lt_s (global.get $fuel) (i32.const 0)) (then (call $pause)))
 type meter struct {
-	fuel, interrupt uint32 // globals
-	pause           uint32 // function
-	pauseType       uint32
-	quantum         int32
-	low             []byte // the second half of a check
+	fuel      uint32 // global
+	pause     uint32 // function
+	pauseType uint32
+	quantum   int32
+	low       []byte // the second half of a check
 }
 
 func newMeter(m *Module, quantum int32) *meter {
 	if quantum == 0 {
 		quantum = defaultQuantum
 	}
-	k := &meter{
-		fuel: uint32(len(m.Globals)) + 1, interrupt: uint32(len(m.Globals)),
-		pause: uint32(len(m.functions)), pauseType: uint32(len(m.Types)), quantum: quantum,
-	}
+	k := &meter{fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), pauseType: uint32(len(m.Types)), quantum: quantum}
 	k.low = op(nil, 0x23, k.fuel)                    // global.get
 	k.low = append(k.low, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
 	k.low = append(op(k.low, 0x10, k.pause), 0x0b)   // call, end
@@ -120,17 +118,15 @@ func (k *meter) body(out []byte, m *Module, b body) []byte {
 	return append(out, m.bytes[from:b.end]...)
 }
 
-// globals are the two globals, as items of the global section.
-func (k *meter) globals() []byte {
-	out := append(constant([]byte{byte(I32), 1}, 0), 0x0b)
-	return append(constant(append(out, byte(I32), 1), k.quantum), 0x0b)
+// global is the item of the global section.
+func (k *meter) global() []byte {
+	return append(constant([]byte{byte(I32), 1}, k.quantum), 0x0b)
 }
 
 // pauseBody is the body of the function that leaves to the host.
 func (k *meter) pauseBody() []byte {
 	out := constant([]byte{0}, k.quantum) // no locals
 	out = op(out, 0x24, k.fuel)
-	out = append(constant(out, 0), 0x40, 0, 0x1a) // memory.grow, drop
-	out = op(out, 0x23, k.interrupt)
-	return append(out, 0x04, 0x40, 0x00, 0x0b, 0x0b) // if, unreachable, end, end
+	out = constant(out, pausePages)
+	return append(out, 0x3f, 0, 0x6b, 0x40, 0, 0x1a, 0x0b) // memory.size, i32.sub, memory.grow, drop, end
 }

@@ -137,6 +137,8 @@ type Module struct {
 	Memory *MemoryType
 	// Tables are all tables, imported ones first.
 	Tables []TableType
+	// GrowsUnboundedTable says that the code grows a table that states no maximum. Rewrite gives it one.
+	GrowsUnboundedTable bool
 	// Globals are all globals, imported ones first.
 	Globals []GlobalType
 	// HasStart says that the module names a function that runs at instantiation; Start is its index.

@@ -8,14 +8,17 @@ import (
 // Rewrite says what [Module.Rewrite] changes. The zero value changes nothing but sizes: every memory and table the module
 // defines gets a maximum.
 type Rewrite struct {
-	// InterruptGlobal is the name of an exported, mutable i32 global that is added, 0 at the start. Setting it to 1 from another
-	// goroutine ends the guest with the trap "unreachable" after at most a quantum of work. Empty adds nothing.
+	// Meter makes the guest pause: at function entries, loop heads and bulk operations its work is counted down, and after each
+	// Quantum it leaves to the host. There it can be stopped, and there Go can do what it cannot while guest code runs: schedule
+	// other goroutines on this core, and collect garbage. (A guest that only looks at a flag would block both, and with them
+	// whoever is to set the flag.)
 	//
-	// Looking at a global is not enough: Go cannot preempt compiled guest code, so while a guest is busy a garbage collection
-	// waits for it, and everything else for the collection, the one that would set the global too. Therefore the added checks
-	// count the guest's work down and, at the end of each quantum, leave to the host for a moment.
-	InterruptGlobal string
-	// Quantum is how many units of work a guest does between two moments in the host. A unit is 16 bytes of code, or 64 bytes
+	// To leave without a function of the host's own, which would renumber all others, a guest that pauses asks for all the
+	// memory there can be, 65,536 pages. The host's experimental.MemoryAllocator sees that as Reallocate(1 << 32), which it must
+	// answer with nil, or with a panic to stop the guest. So that the question gets there, every memory is given the maximum of
+	// 65,536 pages; the allocator has to enforce the limits, also the one that Module.Memory states.
+	Meter bool
+	// Quantum is how many units of work a guest does between two pauses. A unit is 16 bytes of code, or 64 bytes
 	// of memory or 8 elements of a table handled by a bulk operation. Defaults to 100,000.
 	Quantum int32
 	// StartExport is the name under which the start function is exported; the module then no longer starts by itself.
@@ -79,11 +82,7 @@ func (w *rewriter) plan() error {
 		w.added++
 		return nil
 	}
-	if w.r.InterruptGlobal != "" {
-		g := uint32(len(m.Globals))
-		if err := export(w.r.InterruptGlobal, Global, g); err != nil {
-			return err
-		}
+	if w.r.Meter {
 		w.meter = newMeter(m, w.r.Quantum)
 	}
 	if w.r.StartExport != "" && m.HasStart {
@@ -121,7 +120,7 @@ func (w *rewriter) write() []byte {
 		need(sectionType, w.typeSection)
 		need(sectionFunction, w.functionSection)
 		if m.Memory == nil { // memory.grow needs one; the section may be there and empty
-			need(sectionMemory, func([]byte) { w.plain(sectionMemory, []byte{1, 1, 0, 0}) })
+			need(sectionMemory, func([]byte) { w.plain(sectionMemory, noMemory) })
 		}
 		need(sectionGlobal, w.globalSection)
 	}
@@ -229,7 +228,7 @@ func (w *rewriter) globalSection(content []byte) {
 		w.plain(sectionGlobal, content)
 		return
 	}
-	w.extend(sectionGlobal, content, 2, w.meter.globals())
+	w.extend(sectionGlobal, content, 1, w.meter.global())
 }
 
 func (w *rewriter) exportSection(content []byte) {
@@ -254,11 +253,14 @@ func (w *rewriter) tableSection(content []byte, offset int) {
 	w.plain(sectionTable, out, content[done:])
 }
 
+// noMemory is the memory section of a metered module without a memory: one of 0 pages, that is allowed all.
+var noMemory = append([]byte{1}, appendLimits(nil, 1, 0, pausePages)...)
+
 func (w *rewriter) memorySection(content []byte, offset int) {
 	at := w.m.memoryAt
 	if at.end == 0 { // a section without a memory
 		if w.meter != nil && w.m.Memory == nil {
-			content = []byte{1, 1, 0, 0}
+			content = noMemory
 		}
 		w.plain(sectionMemory, content)
 		return
@@ -269,7 +271,11 @@ func (w *rewriter) memorySection(content []byte, offset int) {
 		flags = 3
 	}
 	out := append([]byte{}, content[:at.start-offset]...)
-	out = appendLimits(out, flags, memory.Min, bound(memory.Min, memory.Max, memory.HasMax, w.pages))
+	most := bound(memory.Min, memory.Max, memory.HasMax, w.pages)
+	if w.meter != nil {
+		most = pausePages
+	}
+	out = appendLimits(out, flags, memory.Min, most)
 	w.plain(sectionMemory, out, content[at.end-offset:])
 }
 
