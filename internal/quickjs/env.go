@@ -107,7 +107,8 @@ func hostCall(ctx context.Context, g *sandbox.Instance, stack []uint64) {
 func hostPromiseRejection(_ context.Context, g *sandbox.Instance, stack []uint64) {
 	s := sessionOf(g)
 	v := &vm{inst: g}
-	s.rejected(v, value(stack[0]), value(stack[1]), stack[2] != 0)
+	// The upper half of a slot that holds an i32 is undefined.
+	s.rejected(v, value(stack[0]), value(stack[1]), uint32(stack[2]) != 0)
 	if v.err != nil {
 		sandbox.Fail(v.err)
 	}

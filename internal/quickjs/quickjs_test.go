@@ -469,7 +469,6 @@ func TestLimits(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	for name, source := range map[string]string{
 		"repeat":  "return 'x'.repeat(2 ** 29)",
-		"strings": "let s = 'x'; for (;;) s += s + Math.random()",
 		"array":   "const a = []; for (;;) a.push({})",
 		"buffers": "const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1))",
 		"map":     "const m = new Map(); for (let i = 0; ; i++) m.set(i, [i])",
@@ -477,9 +476,6 @@ func TestOutOfMemory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			res, err := run(t, compile(t, "export async function handle() { "+source+" }"), &quickjs.Call{MemoryPages: 512})
-			if name == "strings" && err != nil && strings.Contains(err.Error(), "invalid string length") {
-				return // JavaScript's own limit came first
-			}
 			if !errors.Is(err, sandbox.ErrOutOfMemory) {
 				t.Errorf("got %v", err)
 			}
@@ -496,8 +492,8 @@ func TestOutOfMemory(t *testing.T) {
 func TestDeepRecursionIsARangeError(t *testing.T) {
 	for _, source := range []string{
 		"const f = () => f() + 1; f()",
-		"let o = {}; for (let i = 0; i < 1e6; i++) o = { o }; JSON.stringify(o)",
-		"let s = ''; for (let i = 0; i < 1e6; i++) s += '['; JSON.parse(s)",
+		"let o = {}; for (let i = 0; i < 1e5; i++) o = { o }; JSON.stringify(o)",
+		"let s = ''; for (let i = 0; i < 2e5; i++) s += '['; JSON.parse(s)",
 		"const f = x => [x].map(f); f(1)",
 		"new Function('return ' + '('.repeat(1e5) + ')'.repeat(1e5))",
 		"const p = new Proxy({}, { get(t, k, r) { return r[k] } }); p.x",

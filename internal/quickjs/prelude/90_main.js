@@ -86,7 +86,7 @@ const invoke = (details, request, raw) => {
 const run = async (web, request, raw) => {
   if (!web) {
     currentEvent = parseEvent(raw);
-    return apply(entry.handle, entry.handleThis, [currentEvent, context]);
+    return await apply(entry.handle, entry.handleThis, [currentEvent, context]); // await, because return would ask the promise's then
   }
   const synthesised = { method: "POST", url: "http://localhost/", headers: {} };
   const r = request === "" ? synthesised : JSONParse(request);
