@@ -210,10 +210,10 @@ export function handle(event: E): string { return "hi " + event.name }`)
 		t.Errorf("mended function %+v", mended)
 	}
 	// A runtime error names the user's file and line.
-	_, err = w.Create(ctx, "throws", "", "typescript", "type X = number\nexport function handle(): X {\n  return (undefined as any).x\n}")
+	_, err = w.Create(ctx, "throws", "", "typescript", "type X = number\nexport function handle(o: any): X {\n  o = {}\n  return o.missing.deep()\n}")
 	must(t, err)
 	_, err = w.Invoke(ctx, "throws", 5*second)
-	if !errors.Is(err, function.ErrFunction) || !strings.Contains(err.Error(), "function.ts:3:") {
+	if !errors.Is(err, function.ErrFunction) || !strings.Contains(err.Error(), "function.ts:4:") {
 		t.Errorf("runtime error: %v", err)
 	}
 }
