@@ -145,11 +145,11 @@ func (s *scanner) scan() (at int, ok bool) {
 			s.operand = false
 		case isWord(c):
 			size = wordLength(s.src[i:])
-			w := string(s.src[i : i+size])
-			if nestingWords[w] {
+			nests := nestingWords[string(s.src[i:i+size])]
+			if nests {
 				fine = s.add(1)
 			}
-			s.operand = !nestingWords[w] && !regexWords[w]
+			s.operand = !nests && !regexWords[string(s.src[i:i+size])]
 		case strings.IndexByte("!~+-?:=<*&|", c) >= 0:
 			fine = s.add(1)
 			s.operand = false
