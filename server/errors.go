@@ -100,7 +100,12 @@ func functionProblem(status int, fe *function.Error) *Problem {
 // internal logs err and hides it behind the request's id.
 func (s *Server) internal(ctx context.Context, err error) *Problem {
 	id := requestID(ctx)
-	s.log.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", id), slog.Any("error", err))
+	attrs := []slog.Attr{slog.String("request_id", id), slog.Any("error", err)}
+	var fe *function.Error
+	if errors.As(err, &fe) && fe.Cause != nil {
+		attrs = append(attrs, slog.Any("cause", fe.Cause)) // its message alone is for the public
+	}
+	s.log.LogAttrs(ctx, slog.LevelError, "request failed", attrs...)
 	p := newProblem(http.StatusInternalServerError, CodeInternal,
 		fmt.Sprintf("flagbase failed; the server's log has the details under request_id %s.", id))
 	p.RequestID = id

@@ -147,6 +147,7 @@ func problem(t testing.TB, resp *http.Response, body string, status int, code st
 }
 
 func TestFirstStartMakesAKeyAndLaterStartsKeepIt(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil)
 	s := run(t, c)
 	file := filepath.Join(c.Data, "admin.key")
@@ -170,6 +171,7 @@ func TestFirstStartMakesAKeyAndLaterStartsKeepIt(t *testing.T) {
 }
 
 func TestKeyFromTheEnvironmentReplacesTheFile(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil)
 	if err := app.Run(t.Context(), &app.Options{Config: c, AdminKey: "short", Log: io.Discard}); err == nil || !strings.Contains(err.Error(), "FLAGBASE_ADMIN_KEY") {
 		t.Fatalf("a short key: %v", err)
@@ -191,6 +193,7 @@ func TestKeyFromTheEnvironmentReplacesTheFile(t *testing.T) {
 }
 
 func TestALooseKeyFileIsWarnedAbout(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil)
 	s := run(t, c)
 	if err := s.stop(); err != nil {
@@ -205,6 +208,7 @@ func TestALooseKeyFileIsWarnedAbout(t *testing.T) {
 }
 
 func TestTwoServersCannotShareADataDirectory(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil)
 	run(t, c)
 	err := app.Run(t.Context(), &app.Options{Config: c, Log: io.Discard})
@@ -214,6 +218,7 @@ func TestTwoServersCannotShareADataDirectory(t *testing.T) {
 }
 
 func TestAPortInUseIsExplained(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	err := app.Run(t.Context(), &app.Options{Log: io.Discard, Config: config(t, func(c *app.Config) { c.Addr = s.Addr.String() })})
 	if err == nil || !strings.Contains(err.Error(), "port is in use") || !strings.Contains(err.Error(), "--addr") {
@@ -222,6 +227,7 @@ func TestAPortInUseIsExplained(t *testing.T) {
 }
 
 func TestADataDirectoryThatIsAFileIsExplained(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -233,6 +239,7 @@ func TestADataDirectoryThatIsAFileIsExplained(t *testing.T) {
 }
 
 func TestShutdownLetsARunningInvocationEnd(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	result := make(chan string, 1)
@@ -254,6 +261,7 @@ func TestShutdownLetsARunningInvocationEnd(t *testing.T) {
 }
 
 func TestShutdownHasALimit(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, func(c *app.Config) { c.ShutdownTimeout = 300 * time.Millisecond }))
 	s.deployGuest(t)
 	failed := make(chan error, 1)

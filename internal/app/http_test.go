@@ -27,6 +27,7 @@ const webFunction = `export default { fetch(request) {
 
 // TestEveryRouteNeedsTheKey goes through the OpenAPI document, so that a new route cannot be forgotten.
 func TestEveryRouteNeedsTheKey(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	resp, body := s.do(t, "GET", "/openapi.json", "", "Authorization", "")
 	var doc struct {
@@ -79,6 +80,7 @@ func TestEveryRouteNeedsTheKey(t *testing.T) {
 }
 
 func TestPublicFunctionsNeedNoKey(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, func(c *app.Config) { c.PublicFunctions = []string{"open"} }))
 	for _, name := range []string{"open", "closed"} {
 		if _, err := s.api.CreateFunction(t.Context(), name, &client.Code{Source: webFunction}, nil); err != nil {
@@ -104,6 +106,7 @@ func TestPublicFunctionsNeedNoKey(t *testing.T) {
 }
 
 func TestWebHandler(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	if _, err := s.api.CreateFunction(t.Context(), "web", &client.Code{Source: webFunction}, nil); err != nil {
 		t.Fatal(err)
@@ -131,6 +134,7 @@ func TestWebHandler(t *testing.T) {
 }
 
 func TestInvokeAnswersWithTheBytes(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	for event, kind := range map[string]string{
@@ -160,6 +164,7 @@ func TestInvokeAnswersWithTheBytes(t *testing.T) {
 }
 
 func TestFailuresOfFunctions(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, func(c *app.Config) { c.Limits.Concurrency = 1 }))
 	s.deployGuest(t)
 	const path = "/v1/functions/guest/invoke"
@@ -201,6 +206,7 @@ func TestFailuresOfFunctions(t *testing.T) {
 }
 
 func TestProblemsOfRequests(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, func(c *app.Config) { c.Limits.Event, c.Limits.Artifact = 1<<10, 8<<20 }))
 	s.deployGuest(t)
 	const invoke = "/v1/functions/guest/invoke"
@@ -253,6 +259,7 @@ func TestProblemsOfRequests(t *testing.T) {
 }
 
 func TestUploadsAreLimitedWhileTheyArrive(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, func(c *app.Config) { c.Limits.Artifact = 1 << 20 }))
 	body, form := io.Pipe()
 	w := multipart.NewWriter(form)
@@ -284,6 +291,7 @@ func TestUploadsAreLimitedWhileTheyArrive(t *testing.T) {
 
 // TestStreamArrivesAsItIsPrinted: lines printed a second apart are seen a second apart.
 func TestStreamArrivesAsItIsPrinted(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	for _, accept := range []string{"*/*", "text/event-stream"} {
@@ -328,6 +336,7 @@ func TestStreamArrivesAsItIsPrinted(t *testing.T) {
 }
 
 func TestAStreamThatFailsSaysSoAtItsEnd(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	var out bytes.Buffer
@@ -348,6 +357,7 @@ func TestAStreamThatFailsSaysSoAtItsEnd(t *testing.T) {
 
 // TestAClientThatLeavesEndsTheInvocation, both for a stream and for an answer it waits for.
 func TestAClientThatLeavesEndsTheInvocation(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	for _, suffix := range []string{"/invoke", "/invoke/stream"} {
@@ -380,6 +390,7 @@ func TestAClientThatLeavesEndsTheInvocation(t *testing.T) {
 
 // TestPagesOfInvocations: newest first, each once, through the client's iterator.
 func TestPagesOfInvocations(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	const n = 105
@@ -408,6 +419,7 @@ func TestPagesOfInvocations(t *testing.T) {
 }
 
 func TestObjectsOfAnyKey(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	for _, key := range []string{"a", "a/b", "a//b", "../../etc/passwd", ".", "..", "/", "a b?c#d%2F", "ü/é", strings.Repeat("k", 1024)} {
 		body := "body of " + key
@@ -450,6 +462,7 @@ func TestObjectsOfAnyKey(t *testing.T) {
 
 // TestAnUploadThatBreaksOffStoresNothing, and is no failure of flagbase.
 func TestAnUploadThatBreaksOffStoresNothing(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	conn, err := net.Dial("tcp", s.Addr.String())
 	if err != nil {
@@ -468,6 +481,7 @@ func TestAnUploadThatBreaksOffStoresNothing(t *testing.T) {
 }
 
 func TestOFREP(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	if _, err := s.api.PutFlag(t.Context(), &client.Flag{Key: "f", Enabled: true, Rules: []client.Rule{{Conditions: []client.Condition{{Attribute: "role", Operator: "eq", Value: json.RawMessage(`"admin"`)}}, Variant: "on"}}}); err != nil {
 		t.Fatal(err)
@@ -497,6 +511,7 @@ func TestOFREP(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := run(t, config(t, nil))
 	s.deployGuest(t)
 	fn, err := s.api.Function(t.Context(), "guest")
