@@ -285,8 +285,8 @@ func (s *session) rejected(v *vm, promise, reason value, handled bool) {
 	}
 	v.free(promise)
 	v.free(reason)
-	for i, r := range s.rejections {
-		if r.promise == id {
+	for i := len(s.rejections) - 1; i >= 0; i-- {
+		if r := s.rejections[i]; r.promise == id {
 			v.free(r.boxes[0])
 			v.free(r.boxes[1])
 			s.rejections = append(s.rejections[:i], s.rejections[i+1:]...)
