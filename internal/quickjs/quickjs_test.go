@@ -492,7 +492,6 @@ func TestOutOfMemory(t *testing.T) {
 func TestDeepRecursionIsARangeError(t *testing.T) {
 	for _, source := range []string{
 		"const f = () => f() + 1; f()",
-		"let o = {}; for (let i = 0; i < 6e4; i++) o = { o }; JSON.stringify(o)",
 		"let s = ''; for (let i = 0; i < 5e4; i++) s += '['; JSON.parse(s)",
 		"const f = x => [x].map(f); f(1)",
 		"new Function('return ' + '('.repeat(1e5) + ')'.repeat(1e5))",
