@@ -93,7 +93,7 @@ func (c *command) reportJSON(w io.Writer, err error, failure *client.Error) {
 func hintFor(e *client.Error) string {
 	switch e.Code {
 	case "unauthorized":
-		return "Pass the key with --token or FLAGBASE_TOKEN; the server's first start wrote it to admin.key in its data directory."
+		return "Here, pass it with --token or FLAGBASE_TOKEN."
 	case "too_many_invocations":
 		return "Try again in a moment."
 	}

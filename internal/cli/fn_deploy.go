@@ -34,8 +34,8 @@ func (c *command) fnInitCommand() *cobra.Command {
 			}
 			out := map[string]any{"name": p.Name, "dir": p.Dir, "language": p.Language, "entry": p.Entry}
 			return c.print(cmd, out, func(w io.Writer) {
-				fmt.Fprintf(w, "Made %s, a function in %s: %s\n\nNext:\n  flagbase fn deploy %s\n  flagbase fn invoke %s --data '{\"name\":\"Ada\"}'\n",
-					p.Name, p.Language, filepath.Join(names[0], filepath.FromSlash(p.Entry)), names[0], p.Name)
+				fmt.Fprintf(w, "Made the function %s in %s (%s)\n\nNext:\n  flagbase fn deploy %s\n  flagbase fn invoke %s --data '{\"name\":\"Ada\"}'\n",
+					p.Name, filepath.Join(names[0], filepath.FromSlash(p.Entry)), p.Language, names[0], p.Name)
 			})
 		},
 	}

@@ -83,6 +83,9 @@ func milliseconds(inv *client.Invocation) string {
 	if inv.ExecutionMs == nil {
 		return "-"
 	}
+	if *inv.ExecutionMs < 1000 {
+		return strconv.FormatInt(*inv.ExecutionMs, 10) + " ms" // whole milliseconds are what is recorded
+	}
 	return took(time.Duration(*inv.ExecutionMs) * time.Millisecond)
 }
 

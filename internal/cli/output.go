@@ -36,7 +36,8 @@ func (c *command) progress(cmd *cobra.Command, format string, args ...any) {
 
 // writeTable writes rows in columns under their titles.
 func writeTable(w io.Writer, titles []string, rows [][]string) {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, strings.Join(titles, "\t"))
 	for _, row := range rows {
 		for i := range row {
@@ -44,7 +45,10 @@ func writeTable(w io.Writer, titles []string, rows [][]string) {
 		}
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
-	_ = tw.Flush() // to a terminal or pipe; its end is noticed elsewhere
+	_ = tw.Flush() // a strings.Builder takes everything
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n")) // an empty last cell leaves its padding
+	}
 }
 
 // writeFields writes name and value pairs, one a line, values aligned.
