@@ -86,6 +86,7 @@ func showHelp(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	text := fmt.Sprintf("%s has no command %q", cmd.CommandPath(), args[0])
+	cmd.SuggestionsMinimumDistance = 2 // letters
 	if close := cmd.SuggestionsFor(args[0]); len(close) > 0 {
 		text += "; did you mean " + strings.Join(close, " or ") + "?"
 	}
