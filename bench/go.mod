@@ -16,6 +16,7 @@ require (
 	github.com/evanw/esbuild v0.28.2 // indirect
 	github.com/go-sourcemap/sourcemap v2.1.3+incompatible // indirect
 	github.com/gofrs/flock v0.13.1 // indirect
+	github.com/google/pprof v0.0.0-20250630185457-6e76a2b096b5 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect
@@ -35,3 +36,6 @@ require (
 )
 
 replace flagbase.dev => ../
+
+// This version of a dependency of goja is in no registry.
+exclude github.com/google/pprof v0.0.0-20261016150608-1facf8f91b50
