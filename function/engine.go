@@ -109,7 +109,8 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 	if e.wasm, err = sandbox.NewRuntime(ctx, config); err != nil {
 		return nil, fail(ErrInternal, "new engine: %w", err)
 	}
-	if err = e.wasm.Register(ctx, hostabi.Module()); err == nil {
+	err = errors.Join(e.wasm.Register(ctx, hostabi.Module()), e.wasm.Register(ctx, hostabi.EnvModule()))
+	if err == nil {
 		if e.script, err = sandbox.NewRuntime(ctx, config); err == nil {
 			e.quickjs, err = quickjs.New(ctx, e.script)
 		}

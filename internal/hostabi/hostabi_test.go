@@ -392,6 +392,29 @@ func TestWrongSignature(t *testing.T) {
 	}
 }
 
+// A program in AssemblyScript that throws says what and where.
+func TestAbort(t *testing.T) {
+	rt, err := sandbox.NewRuntime(t.Context(), nil)
+	must(t, err)
+	defer func() { _ = rt.Close(context.Background()) }()
+	must(t, rt.Register(t.Context(), hostabi.EnvModule()))
+	m, err := rt.Prepare(t.Context(), testguest.WAT(t, `(module (import "env" "abort" (func $abort (param i32 i32 i32 i32)))
+		(memory (export "memory") 1) (data (i32.const 8) "\04\00\00\00n\00o\00\02\00\00\00f\00")
+		(func (export "handle") (call $abort (i32.const 12) (i32.const 20) (i32.const 3) (i32.const 7)))
+		(func (export "wild") (call $abort (i32.const -1) (i32.const 65535) (i32.const 0) (i32.const 0))))`))
+	must(t, err)
+	for export, want := range map[string]string{"handle": "abort: no (f:3:7)", "wild": "abort: "} {
+		inst, err := m.Acquire(t.Context(), nil)
+		must(t, err)
+		_, err = inst.Call(export)
+		var trap *sandbox.TrapError
+		if !errors.As(err, &trap) || trap.Message != want {
+			t.Errorf("%s: %v", export, err)
+		}
+		inst.Release()
+	}
+}
+
 // Calls in an order nobody intended, and arguments that are no JSON.
 func TestWrongOrderAndNonsense(t *testing.T) {
 	services, _ := allServices(t)
