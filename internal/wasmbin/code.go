@@ -76,10 +76,11 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 		switch opcodes[op] {
 		case plain:
 		case index:
-			s.u32()
+			s.index(at, op, locals)
 		case const32:
 			s.signed(32)
 		case memoryAccess:
+			s.needsMemory(at)
 			s.memoryArgument(at)
 		case const64:
 			s.signed(64)
@@ -175,6 +176,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			}
 			s.readValueType("a select")
 		case memorySize, memoryGrow:
+			s.needsMemory(at)
 			s.zero(at)
 			if op == 0x40 {
 				s.m.sites = append(s.m.sites, site{at: uint32(at), cost: growCost})
@@ -206,6 +208,33 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 
 // arity is how many values a call carries beyond one each way.
 func (t *FuncType) arity() int { return max(len(t.Params)+len(t.Results)-2, 0) }
+
+// index reads what a local, global, table or function instruction names. Rewriting appends a global, a function, a local, perhaps
+// a memory: no code of the module may come to name them, or it could set its own meter.
+func (s *scanner) index(at int, op byte, locals int) {
+	i := int64(s.u32())
+	if s.err != nil {
+		return
+	}
+	what, have := "table", len(s.m.Tables)
+	switch {
+	case op <= 0x22:
+		what, have = "local", locals
+	case op <= 0x24:
+		what, have = "global", len(s.m.Globals)
+	case op == 0xd2:
+		what, have = "function", len(s.m.functions)
+	}
+	if i >= int64(have) {
+		s.fail(at, ErrMalformed, "a function names %s %d, which does not exist", what, i)
+	}
+}
+
+func (s *scanner) needsMemory(at int) {
+	if s.m.Memory == nil {
+		s.fail(at, ErrMalformed, "a function uses memory, but the module has none")
+	}
+}
 
 func (s *scanner) zero(at int) {
 	if v := s.byte(); s.err == nil && v != 0 {
@@ -299,6 +328,9 @@ func (s *scanner) miscInstruction(at int) {
 	if s.err != nil || op <= 0x07 { // saturating conversions
 		return
 	}
+	if op == 0x08 || op == 0x0a || op == 0x0b {
+		s.needsMemory(at)
+	}
 	// Bulk operations take time in proportion to a size that the guest names, up to seconds each, so each is checked.
 	if op != 0x09 && op != 0x0d && op != 0x10 {
 		shift := uint32(memoryShift)
@@ -347,8 +379,10 @@ func (s *scanner) vectorInstruction(at int) {
 	}
 	switch vectorOpcodes[op] {
 	case vectorMemory:
+		s.needsMemory(at)
 		s.memoryArgument(at)
 	case vectorMemLane:
+		s.needsMemory(at)
 		s.memoryArgument(at)
 		s.byte()
 	case vectorLane:
@@ -369,6 +403,7 @@ func (s *scanner) atomicInstruction(at int) {
 		if op == 0x01 || op == 0x02 {
 			s.m.Code.AtomicWait = true
 		}
+		s.needsMemory(at)
 		s.memoryArgument(at)
 	default:
 		s.fail(at, ErrMalformed, "a function has an unknown instruction (0xfe 0x%02x)", op)

@@ -16,7 +16,8 @@ type Rewrite struct {
 	// To leave without a function of the host's own, which would renumber all others, a guest that pauses asks for all the
 	// memory there can be, 65,536 pages. The host's experimental.MemoryAllocator sees that as Reallocate(1 << 32), which it must
 	// answer with nil, or with a panic to stop the guest. So that the question gets there, every memory is given the maximum of
-	// 65,536 pages; the allocator has to enforce the limits, also the one that Module.Memory states.
+	// 65,536 pages; the allocator has to enforce the limits, also the one that Module.Memory states. An imported memory has the
+	// maximum of the module that defines it: a guest whose memory may not be 65,536 pages does not pause.
 	Meter bool
 	// Quantum is how many units of work a guest does between two pauses. A unit is 16 bytes of code, or 64 bytes
 	// of memory or 8 elements of a table handled by a bulk operation. Defaults to 100,000.
@@ -50,6 +51,9 @@ func (m *Module) Rewrite(r *Rewrite) ([]byte, error) {
 		return nil, &Error{Offset: m.memoryAt.start, Kind: ErrLimit, Message: sprintf(
 			"the module asks for %d pages of memory (%d MiB) at its start, more than the %d pages (%d MiB) allowed",
 			m.Memory.Min, m.Memory.Min/16, w.pages, w.pages/16)}
+	}
+	if r.Meter && m.Memory != nil && m.Memory.Min >= pausePages {
+		return nil, &Error{Offset: m.memoryAt.start, Kind: ErrLimit, Message: "the module asks for 4 GiB of memory at its start, all there can be"}
 	}
 	if err := w.plan(); err != nil {
 		return nil, err

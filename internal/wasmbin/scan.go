@@ -42,6 +42,8 @@ type scanner struct {
 	tableElements int64 // minimum sizes of all tables together
 	names         int   // entries of the name section
 	frames        []frame
+	heapTypes     int64 // one more than the highest type that a reference names
+	heapTypeAt    int   // where it is named
 	work          int64 // estimated nanoseconds of compilation
 }
 
@@ -111,6 +113,9 @@ func (s *scanner) module() {
 	}
 	if s.defined != len(s.m.bodies) {
 		s.fail(0, ErrMalformed, "the module declares %d functions but has %d function bodies", s.defined, len(s.m.bodies))
+	}
+	if s.heapTypes > int64(len(s.m.Types)) {
+		s.fail(s.heapTypeAt, ErrMalformed, "a reference names type %d, which does not exist", s.heapTypes-1)
 	}
 	if s.m.HasDataCount && s.dataCount != s.m.DataSegments {
 		s.fail(0, ErrMalformed, "the module announces %d data segments but has %d", s.dataCount, s.m.DataSegments)

@@ -203,12 +203,14 @@ func (s *scanner) dataSection() {
 		at := s.pos
 		switch form := s.u32(); form {
 		case 0:
+			s.needsMemory(at)
 			s.constant("the offset of a data segment")
 		case 1:
 		case 2:
 			if memory := s.u32(); memory != 0 {
 				s.fail(at, ErrUnsupported, "a data segment is for memory %d, flagbase runs modules with one memory", memory)
 			}
+			s.needsMemory(at)
 			s.constant("the offset of a data segment")
 		default:
 			s.fail(at, ErrMalformed, "a data segment has no valid form (%d)", form)
@@ -237,8 +239,14 @@ func (s *scanner) constant(what string) {
 			s.skip(4)
 		case 0x44:
 			s.skip(8)
-		case 0x23, 0xd2: // global.get, ref.func
-			s.u32()
+		case 0x23:
+			if i := s.u32(); s.err == nil && int64(i) >= int64(len(s.m.Globals)) {
+				s.fail(at, ErrMalformed, "%s is that of global %d, which does not exist", what, i)
+			}
+		case 0xd2:
+			if i := s.u32(); s.err == nil && int64(i) >= int64(len(s.m.functions)) {
+				s.fail(at, ErrMalformed, "%s refers to function %d, which does not exist", what, i)
+			}
 		case 0xd0:
 			s.heapType()
 		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // add, sub, mul

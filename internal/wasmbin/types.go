@@ -38,13 +38,13 @@ func (s *scanner) badType(at int, t byte, what string) {
 	s.fail(at, ErrMalformed, "%s has no valid type (0x%02x)", what, t)
 }
 
-// heapType reads what a typed reference refers to. An index is not checked here: recursive types name later ones.
+// heapType reads what a typed reference refers to. Recursive types name later ones, so the index is checked at the end.
 func (s *scanner) heapType() {
 	at := s.pos
 	switch h := s.signed(33); {
 	case h >= 0:
-		if h >= int64(s.l.MaxTypes) {
-			s.fail(at, ErrMalformed, "a reference names type %d, which does not exist", h)
+		if h >= s.heapTypes {
+			s.heapTypes, s.heapTypeAt = h+1, at
 		}
 	case h == -16, h == -17, h == -23: // func, extern, exn
 	default:

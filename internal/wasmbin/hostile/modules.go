@@ -126,6 +126,16 @@ func broken() []Case {
 		{"else outside of an if", function(none, "\x02\x40\x05\x0b"), "else outside"},
 		{"block of a missing type", function(none, "\x02\x09\x0b"), "block has type 9"},
 		{"call of a missing function", function(none, "\x10\x07"), "calls function 7"},
+		// What a rewriter appends, code must not come to name.
+		{"code that sets a global past the last", function(none, "\x41\x00\x24\x00"), "names global 0"},
+		{"code that sets a local past the last", function(none, "\x41\x00\x21\x00"), "names local 0"},
+		{"code that refers to a function past the last", function(none, "\xd2\x01\x1a"), "names function 1"},
+		{"code that uses a table that is missing", function(none, "\x41\x00\x25\x00\x1a"), "names table 0"},
+		{"code that uses a memory that is missing", function(none, "\x41\x00\x28\x00\x00\x1a"), "the module has none"},
+		{"data for a memory that is missing", module(section(sData, "\x01\x00\x41\x00\x0b\x00")), "the module has none"},
+		{"global that begins as one past the last", module(section(sGlobal, "\x01\x7f\x00\x23\x01\x0b")), "global 1, which does not exist"},
+		{"global that refers to a function past the last", module(section(sGlobal, "\x01\x70\x00\xd2\x00\x0b")), "function 0, which does not exist"},
+		{"reference to a type past the last", module(section(sTable, "\x01\x63\x00\x00\x01")), "type 0, which does not exist"},
 		{"two name sections", module(section(sCustom, name("name")), section(sCustom, name("name"))), "two name sections"},
 		{"name section of a wrong size", module(section(sCustom, name("name"), "\x00\x03\x01a\x00")), "wrong size"},
 	}
