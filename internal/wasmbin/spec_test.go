@@ -3,9 +3,11 @@ package wasmbin_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +58,19 @@ type specVal struct {
 }
 
 // specScripts reads all scripts of the suite, by path.
-func specScripts(t testing.TB) map[string][]specCommand {
+var specScripts = func() func(testing.TB) map[string][]specCommand {
+	var once sync.Once
+	var scripts map[string][]specCommand
+	return func(t testing.TB) map[string][]specCommand {
+		t.Helper()
+		once.Do(func() { scripts = readSpecScripts(t) })
+		return scripts
+	}
+}()
+
+func sortedScripts(t testing.TB) []string { return slices.Sorted(maps.Keys(specScripts(t))) }
+
+func readSpecScripts(t testing.TB) map[string][]specCommand {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(specDir(), "*", "testdata", "*.json"))
 	if err != nil || len(paths) < 150 {
