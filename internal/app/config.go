@@ -21,6 +21,7 @@ type Config struct {
 	LogFormat       string        // text or json. Defaults to text
 	Limits          Limits
 	Fetch           Fetch
+	Secrets         map[string]*Secret // by name; only in the file. Defaults to none
 
 	Warnings []string // what LoadConfig found odd and could do without
 }

@@ -67,7 +67,7 @@ func LoadConfig(from *Sources) (*Config, error) {
 	}
 	c := Defaults()
 	fields := settings(c)
-	if err := loadFile(fields, from.File); err != nil {
+	if err := loadFile(c, fields, from.File); err != nil {
 		return nil, err
 	}
 	if err := loadEnvironment(c, fields, from.Environ); err != nil {
@@ -84,7 +84,7 @@ func LoadConfig(from *Sources) (*Config, error) {
 	return c, nil
 }
 
-func loadFile(fields map[string]any, name string) error {
+func loadFile(c *Config, fields map[string]any, name string) error {
 	named := name != ""
 	if !named {
 		name = DefaultConfigFile
@@ -102,7 +102,16 @@ func loadFile(fields map[string]any, name string) error {
 	keys := k.Keys()
 	slices.Sort(keys)
 	for _, key := range keys {
-		if err := set(fields, key, k.Get(key)); err != nil {
+		var err error
+		if strings.HasPrefix(key, "secrets.") {
+			if c.Secrets == nil {
+				c.Secrets = map[string]*Secret{}
+			}
+			err = setSecret(c.Secrets, key, k.Get(key))
+		} else {
+			err = set(fields, key, k.Get(key))
+		}
+		if err != nil {
 			return fmt.Errorf("configuration file %s: %s: %w", name, key, err)
 		}
 	}

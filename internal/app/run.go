@@ -167,7 +167,12 @@ func (a *app) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	secrets, err := openSecrets(c.Secrets)
+	if err != nil {
+		return err
+	}
 	engine, err := function.NewEngine(ctx, &function.EngineOptions{
+		Secrets:            secrets,
 		MemoryLimitBytes:   int64(c.Limits.Memory),
 		OutputLimitBytes:   int64(c.Limits.Output),
 		LogLimitBytes:      int64(c.Limits.Log),
