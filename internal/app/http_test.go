@@ -163,6 +163,30 @@ func TestInvokeAnswersWithTheBytes(t *testing.T) {
 	}
 }
 
+// TestCallerAndFlagContextReachTheFunction when an admin says so.
+func TestCallerAndFlagContextReachTheFunction(t *testing.T) {
+	t.Parallel()
+	s := run(t, config(t, nil))
+	source := `export async function handle() {
+  const record = await flagbase.table.put("seen", { by: flagbase.context.caller?.user_id ?? "nobody" });
+  return JSON.stringify({ caller: flagbase.context.caller, id: record._id });
+}`
+	if _, err := s.api.CreateFunction(t.Context(), "who", &client.Code{Source: source}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.api.Invoke(t.Context(), "who", &client.InvokeOptions{Caller: `{"user_id":"u1","groups":["g"]}`, FlagContext: "checkout:new"})
+	if err != nil || !strings.Contains(string(r.Output), `"user_id":"u1"`) {
+		t.Fatalf("%+v %v", r, err)
+	}
+	records, err := s.api.Query(t.Context(), "seen", &client.Query{Flag: "checkout:new"})
+	if err != nil || len(records) != 1 || !strings.Contains(string(records[0].Data), "u1") {
+		t.Fatalf("%+v %v", records, err)
+	}
+	if r, err := s.api.Invoke(t.Context(), "who", nil); err != nil || strings.Contains(string(r.Output), "u1") {
+		t.Fatalf("the next invocation sees the caller of the one before: %+v %v", r, err)
+	}
+}
+
 func TestFailuresOfFunctions(t *testing.T) {
 	t.Parallel()
 	s := run(t, config(t, func(c *app.Config) { c.Limits.Concurrency = 1 }))

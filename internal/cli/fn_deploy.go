@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"flagbase.dev/client"
-	"flagbase.dev/internal/bundle"
 	"flagbase.dev/internal/project"
 	"github.com/spf13/cobra"
 )
@@ -46,11 +44,10 @@ func (c *command) fnInitCommand() *cobra.Command {
 
 // built is what a deploy sends.
 type built struct {
-	name   string
-	path   string // of the file that was built or taken
-	source string // "" for wasm
-	code   *client.Code
-	reason string // why a Go project became what it is
+	name     string
+	path     string // of the file that was built or taken
+	code     *client.Code
+	artifact *project.Artifact // of a script
 }
 
 // build makes what the folder or file at path deploys. Compilers report to the person as they go.
@@ -62,7 +59,7 @@ func (c *command) build(cmd *cobra.Command, path string, opts *project.BuildOpti
 	if err != nil {
 		return nil, buildError(err)
 	}
-	b := &built{name: a.Project.Name, path: a.Path, reason: a.Reason}
+	b := &built{name: a.Project.Name, path: a.Path}
 	if !a.Script {
 		wasm, err := os.ReadFile(a.Path)
 		if err != nil {
@@ -71,7 +68,8 @@ func (c *command) build(cmd *cobra.Command, path string, opts *project.BuildOpti
 		b.code = &client.Code{Artifact: wasm}
 		return b, nil
 	}
-	b.code, err = c.bundle(cmd, a)
+	b.artifact = a
+	b.code, err = c.script(cmd, a)
 	return b, err
 }
 
@@ -83,28 +81,19 @@ func buildError(err error) error {
 	return err
 }
 
-// bundle turns a script and all it imports into one source. A script that imports nothing is sent as it
-// was written: what runs is then what a person finds in the server.
-func (c *command) bundle(cmd *cobra.Command, a *project.Artifact) (*client.Code, error) {
-	out, err := bundle.Bundle(cmd.Context(), a.Path)
+// script is the source a script project deploys.
+func (c *command) script(cmd *cobra.Command, a *project.Artifact) (*client.Code, error) {
+	source, err := a.Source(cmd.Context(), false)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range out.Warnings {
-		c.progress(cmd, "warning: %s", plain(w.Error()))
+	for _, w := range source.Warnings {
+		c.progress(cmd, "warning: %s", plain(w))
 	}
-	// Type annotations in a .tsx file need a parser that the server, which knows no file names, cannot choose.
-	if len(out.Inputs) <= 1 && filepath.Ext(a.Path) != ".tsx" {
-		source, err := os.ReadFile(a.Path)
-		if err != nil {
-			return nil, err
-		}
-		return &client.Code{Source: string(source), Language: string(a.Project.Language)}, nil
+	if source.Files > 1 {
+		c.progress(cmd, "bundled %d files into one, %s", source.Files, size(int64(len(source.Code))))
 	}
-	if len(out.Inputs) > 1 {
-		c.progress(cmd, "bundled %d files into one, %s", len(out.Inputs), size(int64(len(out.Code))))
-	}
-	return &client.Code{Source: string(out.Code), Language: string(project.JavaScript)}, nil
+	return &client.Code{Source: source.Code, Language: string(source.Language)}, nil
 }
 
 func (c *command) fnBuildCommand() *cobra.Command {
@@ -242,9 +231,9 @@ func matching(ctx context.Context, api *client.Client, b *built) (*client.Code, 
 	if f.Language != string(project.JavaScript) {
 		return b.code, nil
 	}
-	out, err := bundle.Bundle(ctx, b.path)
+	source, err := b.artifact.Source(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	return &client.Code{Source: string(bytes.TrimSpace(out.Code)), Language: f.Language}, nil
+	return &client.Code{Source: source.Code, Language: f.Language}, nil
 }
