@@ -228,7 +228,7 @@ func (e *Engine) invokeModule(ctx context.Context, op string, wasm []byte, timeo
 		m.PeakMemoryBytes, m.HostCalls = res.peak, call.HostCalls
 	}
 	if err != nil {
-		err = redactError(guestError(op, err, log.tail()), call.SecretValues)
+		err = redactError(guestError(op, err, tail([]byte(call.Redact(string(log.bytes()))))), call)
 	}
 	span.End(err)
 	return err

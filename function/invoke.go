@@ -143,13 +143,14 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 		}
 		err = out.finish(ran.returned)
 	}
+	// Redacted before any of it is cut: half a secret is not found.
+	res.Log = []byte(call.Redact(string(log.bytes())))
 	if err != nil {
 		res.HTTP = nil
-		err = redactError(guestError(op+" "+f.Name, err, log.tail()), call.SecretValues)
+		err = redactError(guestError(op+" "+f.Name, err, tail(res.Log)), call)
 	}
 	res.Duration = time.Since(r.StartedAt)
 	res.Output = out.bytes()
-	res.Log = []byte(redact(string(log.bytes()), call.SecretValues))
 	res.Metrics = WASIMetrics{PeakMemoryBytes: ran.peak, HostCalls: call.HostCalls}
 	span.End(err)
 
@@ -158,7 +159,7 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	if e, ok := err.(*Error); ok {
 		r.code, r.Error = e.Code, e.Code+": "+e.Message
 	}
-	r.Output, r.OutputSizeBytes = redact(out.recorded(), call.SecretValues), int(out.size)
+	r.Output, r.OutputSizeBytes = call.Redact(out.recorded()), int(out.size)
 	r.PeakMemoryBytes, r.HostCalls = int64(ran.peak), call.HostCalls
 	r.log = res.Log
 	s.history.put(r)

@@ -1,14 +1,13 @@
 package function
 
 import (
-	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"flagbase.dev/internal/hostabi"
 )
 
 // logBuffer is the log of one invocation: standard error, console and log_write,
@@ -52,9 +51,9 @@ func (l *logBuffer) bytes() []byte {
 
 const tailBytes = 4 << 10
 
-// tail is the last 4 KiB of the log, from the start of a line where there is one.
-func (l *logBuffer) tail() string {
-	b := l.bytes()
+// tail is the last 4 KiB of a log.
+func tail(log []byte) string {
+	b := log
 	if len(b) > tailBytes {
 		b = b[len(b)-tailBytes:]
 		for len(b) > 0 && !utf8.RuneStart(b[0]) {
@@ -64,35 +63,12 @@ func (l *logBuffer) tail() string {
 	return text(b)
 }
 
-const redacted = "[secret]"
-
-// redact replaces secrets in s, also where they stand in base64 or in a URL. A
-// secret of fewer than 4 bytes is left: replacing it would only garble the text.
-func redact(s string, secrets []string) string {
-	for _, secret := range secrets {
-		if len(secret) < 4 {
-			continue
-		}
-		for _, form := range []string{
-			secret,
-			base64.StdEncoding.EncodeToString([]byte(secret)),
-			base64.RawStdEncoding.EncodeToString([]byte(secret)),
-			base64.URLEncoding.EncodeToString([]byte(secret)),
-			base64.RawURLEncoding.EncodeToString([]byte(secret)),
-			url.QueryEscape(secret),
-			url.PathEscape(secret),
-		} {
-			s = strings.ReplaceAll(s, form, redacted)
-		}
-	}
-	return s
-}
-
-// redactError replaces secrets in an Error. Its cause, which repeats them, goes.
-func redactError(err error, secrets []string) error {
+// redactError replaces the secrets that call was given in an Error. Its cause, which
+// repeats them, goes.
+func redactError(err error, call *hostabi.Call) error {
 	e, ok := err.(*Error)
-	if !ok || len(secrets) == 0 {
+	if !ok || len(call.SecretValues) == 0 {
 		return err
 	}
-	return &Error{Code: e.Code, Message: redact(e.Message, secrets), ExitCode: e.ExitCode, Stderr: redact(e.Stderr, secrets)}
+	return &Error{Code: e.Code, Message: call.Redact(e.Message), ExitCode: e.ExitCode, Stderr: call.Redact(e.Stderr)}
 }

@@ -59,7 +59,7 @@ func (p *moduleProgram) try(ctx context.Context, memoryPages uint32) error {
 	defer inst.Release()
 	if p.initialize && !p.command {
 		if _, err := inst.Call("_initialize"); err != nil {
-			return fmt.Errorf("initialising the module (_initialize) failed; what needs flagbase services belongs into the handler: %w%s", err, lastLine(log.tail()))
+			return fmt.Errorf("initialising the module (_initialize) failed; what needs flagbase services belongs into the handler: %w%s", err, lastLine(tail(log.bytes())))
 		}
 	}
 	return nil

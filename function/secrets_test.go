@@ -66,3 +66,18 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Errorf("a function without the grant: %v", err)
 	}
 }
+
+// Where a log is cut, no half of a secret is left.
+func TestSecretsAreReplacedBeforeTheLogIsCut(t *testing.T) {
+	w := newWorld(t, &function.EngineOptions{Secrets: oneSecret{"f", "key", "correct-horse"}})
+	_, err := w.Create(t.Context(), "f", "", "javascript", `export function handle() {
+		console.log(flagbase.secret.get("key") + "x".repeat(4096 - "horse".length - 1))
+		throw new Error("no")
+	}`)
+	must(t, err)
+	_, err = w.Invoke(t.Context(), "f", 5*second)
+	var e *function.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Stderr, "xxx") || strings.Contains(e.Stderr, "horse") {
+		t.Errorf("%.60q", e.Stderr)
+	}
+}

@@ -14,7 +14,8 @@ import (
 	"flagbase.dev/tracing"
 )
 
-// MaxResultBytes is the most bytes one host call may yield.
+// MaxResultBytes is the most bytes one host call may yield, and the largest object or
+// event one may take.
 const MaxResultBytes = 32 << 20
 
 // Services are what host calls reach. A nil one answers "not available to this
@@ -78,6 +79,7 @@ type Call struct {
 	SecretValues []string
 
 	result, failure []byte
+	spans           int // begun so far
 }
 
 // publicError is an error whose text may be shown to a guest.
@@ -85,7 +87,7 @@ type publicError interface{ PublicMessage() string }
 
 // shown are the errors of services whose text is written for users.
 var shown = []error{
-	storage.ErrNotFound, storage.ErrInvalidName,
+	storage.ErrNotFound, storage.ErrInvalidName, storage.ErrTooLarge,
 	feature.ErrNotFound, feature.ErrInvalid, feature.ErrTypeMismatch,
 	table.ErrNotFound, table.ErrInvalid, table.ErrConflict,
 	egress.ErrRefused, egress.ErrInvalid, egress.ErrTooLarge, egress.ErrFailed,
@@ -112,6 +114,6 @@ func (c *Call) message(op string, err error) string {
 			return op + ": " + err.Error()
 		}
 	}
-	slog.Error("host call failed", "op", op, "function", c.FunctionID, "invocation", c.InvocationID, "error", err)
+	slog.Error("host call failed", "op", op, "function", c.FunctionID, "invocation", c.InvocationID, "error", c.Redact(err.Error()))
 	return op + ": the service failed; the operator's log says more"
 }

@@ -11,11 +11,14 @@ import (
 // fetchRequest is the JSON a guest sends: {"method","url","headers","body"}. A
 // header's value is a string or an array of strings; the body is base64.
 type fetchRequest struct {
-	Method  string                  `json:"method"`
-	URL     string                  `json:"url"`
-	Headers map[string]headerValues `json:"headers"`
-	Body    []byte                  `json:"body"`
+	Method  string          `json:"method"`
+	URL     string          `json:"url"`
+	Headers json.RawMessage `json:"headers"`
+	Body    []byte          `json:"body"`
 }
+
+// maxHeaders is the most bytes the headers of a request may have as JSON.
+const maxHeaders = 128 << 10
 
 type headerValues []string
 
@@ -47,11 +50,20 @@ func httpFetch(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 	if err := json.Unmarshal(a.bytes[0], &in); err != nil {
 		return nil, badRequest(`a request is JSON like {"method":"GET","url":"https://example.com","headers":{},"body":"<base64>"}: %w`, err)
 	}
-	req := &egress.Request{Method: in.Method, URL: in.URL, Header: make(map[string][]string, len(in.Headers)), Body: in.Body}
+	if len(in.Headers) > maxHeaders {
+		return nil, badRequest("the headers have %d bytes as JSON, the limit is %d", len(in.Headers), maxHeaders)
+	}
+	var headers map[string]headerValues
+	if len(in.Headers) > 0 {
+		if err := json.Unmarshal(in.Headers, &headers); err != nil {
+			return nil, badRequest("headers are a JSON object of strings or arrays of strings: %w", err)
+		}
+	}
+	req := &egress.Request{Method: in.Method, URL: in.URL, Header: make(map[string][]string, len(headers)), Body: in.Body}
 	if req.Method == "" {
 		req.Method = "GET"
 	}
-	for name, values := range in.Headers {
+	for name, values := range headers {
 		req.Header[name] = values
 	}
 	res, err := c.Services.Fetch.Do(ctx, req)

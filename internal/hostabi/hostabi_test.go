@@ -458,6 +458,92 @@ func TestWrongOrderAndNonsense(t *testing.T) {
 	}
 }
 
+// Arguments larger than any service takes are refused before anything is made of
+// them: quoting, copying or decoding what a guest can offer takes seconds and several
+// times its memory.
+func TestHugeArguments(t *testing.T) {
+	services, _ := allServices(t)
+	call := &hostabi.Call{Services: services, FunctionID: "fn_1", InvocationID: "inv_1"}
+	huge := []byte("flagbase-" + strings.Repeat("\x00", 64<<20))
+	small := []byte("1")
+	for _, f := range hostabi.Names() {
+		for _, count := range []int{1, 2, 3} {
+			for at := range count {
+				args := [][]byte{small, small, small}[:count]
+				args[at] = huge
+				start := time.Now()
+				_, err := call.HostCall(t.Context(), f, args)
+				if took := time.Since(start); took > 50*time.Millisecond {
+					t.Errorf("%s with %d bytes as argument %d of %d took %v", f, len(huge), at+1, count, took)
+				}
+				if err != nil && len(err.Error()) > 5<<10 {
+					t.Errorf("%s gave a message of %d bytes", f, len(err.Error()))
+				}
+			}
+		}
+	}
+	g := newGuest(t, services)
+	g.wantError(g.do("bucket_get", strings.Repeat("b", 4097), "k"), failed, "argument 1 has 4097 bytes, the limit is 4096")
+	headers := `{"headers":{` + strings.Repeat(`"a":"",`, 20_000) + `"a":""}}`
+	if _, err := call.HostCall(t.Context(), "http_fetch", [][]byte{[]byte(headers)}); err == nil || !strings.Contains(err.Error(), "the headers have") {
+		t.Errorf("20,000 headers: %v", err)
+	}
+}
+
+// A guest that calls in a loop, or reads a secret in one, neither floods the recorder
+// nor grows the host's memory.
+func TestLoopsOfCalls(t *testing.T) {
+	services, _ := allServices(t)
+	services.Secrets = secrets{"fn_1/key": "hunter22"}
+	call := &hostabi.Call{Services: services, FunctionID: "fn_1", InvocationID: "inv_1"}
+	ctx, span := services.Tracer.Start(t.Context(), "invoke", nil)
+	for range 2000 {
+		if _, err := call.HostCall(ctx, "secret_get", [][]byte{[]byte("key")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := call.HostCall(ctx, "bucket_get", [][]byte{[]byte("Hunter22hunter22"), []byte("k")})
+	span.End(err)
+	must(t, services.Tracer.Flush(ctx))
+	spans, err := services.Tracer.Trace(ctx, span.Context().TraceIDString())
+	must(t, err)
+	if len(spans) != 1001 || call.HostCalls != 2001 || len(call.SecretValues) != 1 {
+		t.Errorf("%d spans, %d host calls, %d secrets", len(spans), call.HostCalls, len(call.SecretValues))
+	}
+}
+
+// A secret that a guest puts into a call does not come back in that call's span.
+func TestSecretsStayOutOfSpans(t *testing.T) {
+	services, _ := allServices(t)
+	services.Secrets = secrets{"fn_1/key": "hunter22"}
+	call := &hostabi.Call{Services: services, FunctionID: "fn_1"}
+	ctx, span := services.Tracer.Start(t.Context(), "invoke", nil)
+	_, err := call.HostCall(ctx, "secret_get", [][]byte{[]byte("key")})
+	must(t, err)
+	if _, err := call.HostCall(ctx, "flag_eval", [][]byte{[]byte("hunter22")}); err == nil || !strings.Contains(err.Error(), "hunter22") {
+		t.Errorf("the guest was told %v", err)
+	}
+	span.End(nil)
+	must(t, services.Tracer.Flush(ctx))
+	spans, err := services.Tracer.Trace(ctx, span.Context().TraceIDString())
+	must(t, err)
+	text, _ := json.Marshal(spans)
+	if strings.Contains(string(text), "hunter22") || !strings.Contains(string(text), "[secret]") {
+		t.Errorf("spans %s", text)
+	}
+}
+
+// Of the names that begin with an underscore, only a record's own are not data.
+func TestPutKeepsUnderscoredNames(t *testing.T) {
+	services, _ := allServices(t)
+	call := &hostabi.Call{Services: services}
+	record, err := call.HostCall(t.Context(), "table_put", [][]byte{[]byte("t"), []byte(`{"_type":"x","_flag":"a:b","_created_at":1}`)})
+	must(t, err)
+	if !strings.Contains(string(record), `"data":{"_type":"x"}`) || strings.Contains(string(record), "a:b") {
+		t.Errorf("stored %s", record)
+	}
+}
+
 // Without services every call says so.
 func TestNothingWired(t *testing.T) {
 	g := newGuest(t, &hostabi.Services{})

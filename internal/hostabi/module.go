@@ -5,8 +5,10 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"flagbase.dev/internal/sandbox"
+	"flagbase.dev/tracing"
 )
 
 // ModuleName is what guests import from.
@@ -78,13 +80,22 @@ func (c *Call) copyOut(g *sandbox.Instance, name string, b []byte, ptr, size uin
 	return uint32(copy(buffer, b))
 }
 
-func (c *Call) fail(op string, err error) { c.failure = []byte(c.message(op, err)) }
+// maxMessage bounds what error_read gives: messages quote what guests sent.
+const maxMessage = 4 << 10
+
+func (c *Call) fail(op string, err error) {
+	message := c.message(op, err)
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "..."
+	}
+	c.failure = []byte(message)
+}
 
 func (op *operation) hostFunc() sandbox.HostFunc {
 	f := sandbox.HostFunc{Name: op.name}
 	for _, p := range op.params {
 		switch p {
-		case argBytes:
+		case argName, argBytes:
 			f.Params = append(f.Params, sandbox.I32, sandbox.I32)
 		case argFloat:
 			f.Params = append(f.Params, sandbox.F64)
@@ -126,7 +137,7 @@ func (c *Call) fromMemory(ctx context.Context, g *sandbox.Instance, op *operatio
 	i := 0
 	for _, p := range op.params {
 		switch p {
-		case argBytes:
+		case argName, argBytes:
 			ptr, size := uint32(stack[i]), uint32(stack[i+1])
 			b, ok := g.Read(ptr, size)
 			if !ok {
@@ -153,14 +164,18 @@ func (c *Call) fromMemory(ctx context.Context, g *sandbox.Instance, op *operatio
 // run does one operation: counted, in a span, its result or error kept.
 func (c *Call) run(ctx context.Context, op *operation, a *arguments) ([]byte, error) {
 	c.HostCalls++
-	ctx, span := c.Services.Tracer.Start(ctx, "flagbase."+op.name, nil)
-	result, err := op.run(ctx, c, a)
+	ctx, span := c.span(ctx, op)
+	err := op.check(a)
+	var result []byte
+	if err == nil {
+		result, err = op.run(ctx, c, a)
+	}
 	if err == nil && len(result) > MaxResultBytes {
 		err = errTooLarge
 	}
 	if err != nil {
 		c.fail(op.name, err)
-		span.End(&shownError{string(c.failure), err})
+		span.End(&shownError{c.Redact(string(c.failure)), err})
 		return nil, err
 	}
 	if op.answer == answerLength {
@@ -168,6 +183,18 @@ func (c *Call) run(ctx context.Context, op *operation, a *arguments) ([]byte, er
 	}
 	span.End(nil)
 	return result, nil
+}
+
+// maxSpans is how many host calls of one invocation get a span. A guest that calls in
+// a loop would push the spans of all others out of the recorder.
+const maxSpans = 1000
+
+func (c *Call) span(ctx context.Context, op *operation) (context.Context, *tracing.Span) {
+	if c.spans == maxSpans {
+		return ctx, nil
+	}
+	c.spans++
+	return c.Services.Tracer.Start(ctx, "flagbase."+op.name, nil)
 }
 
 // shownError is an error as a guest sees it.
@@ -187,6 +214,9 @@ var byName = func() map[string]*operation {
 	return m
 }()
 
+// maxNumber is more digits than any number needs.
+const maxNumber = 64
+
 // HostCall is the bridge for JavaScript: the operation named op, its arguments in
 // ABI order, numbers as decimal text. An answer of 1 or 0 comes as that digit.
 func (c *Call) HostCall(ctx context.Context, op string, args [][]byte) ([]byte, error) {
@@ -196,8 +226,11 @@ func (c *Call) HostCall(ctx context.Context, op string, args [][]byte) ([]byte, 
 	}
 	var a arguments
 	for i, p := range o.params {
+		if (p == argFloat || p == argInt) && len(args[i]) > maxNumber {
+			return nil, badRequest("%s: a number has %d digits", op, len(args[i]))
+		}
 		switch p {
-		case argBytes:
+		case argName, argBytes:
 			a.bytes = append(a.bytes, args[i])
 		case argFloat:
 			v, err := strconv.ParseFloat(string(args[i]), 64)

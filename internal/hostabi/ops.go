@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,9 +19,20 @@ import (
 type kind byte
 
 const (
-	argBytes kind = iota // pointer and length
+	argName  kind = iota // pointer and length of a name: a bucket, a key, an id
+	argBytes             // pointer and length of data
 	argFloat             // f64
 	argInt               // i32
+)
+
+// What a host call takes is bounded before anything is made of it: a guest has 128 MiB
+// to offer, and reading, quoting or decoding that takes seconds no deadline can cut
+// short, and several times the memory on the host.
+const (
+	maxName  = 4 << 10  // longer than any name that a service allows
+	maxTags  = 16 << 10 // JSON with white space
+	maxPut   = 2 << 20  // a record of at most 1 MiB, with white space
+	maxFetch = 10 << 20 // a body of at most 6 MiB in base64, and headers
 )
 
 type answer byte
@@ -48,28 +60,47 @@ func (a *arguments) text(i int) string { return string(a.bytes[i]) }
 type operation struct {
 	name   string
 	params []kind
+	max    int // the most bytes of data; 0 where the operation bounds it itself
 	answer answer
 	run    func(ctx context.Context, c *Call, a *arguments) ([]byte, error)
 }
 
 // operations is the ABI: the calls of host-abi version 1 that reach a service.
 var operations = []operation{
-	{"bucket_get", []kind{argBytes, argBytes}, answerLength, bucketGet},
-	{"bucket_put", []kind{argBytes, argBytes, argBytes}, answerOK, bucketPut},
-	{"bucket_delete", []kind{argBytes, argBytes}, answerOK, bucketDelete},
-	{"bucket_list", []kind{argBytes}, answerLength, bucketList},
-	{"flag_eval", []kind{argBytes}, answerFlag, flagEval},
-	{"flag_eval_variant", []kind{argBytes}, answerLength, flagEvalVariant},
-	{"fn_invoke", []kind{argBytes}, answerLength, fnInvoke},
-	{"fn_invoke_event", []kind{argBytes, argBytes}, answerLength, fnInvoke},
-	{"http_fetch", []kind{argBytes}, answerLength, httpFetch},
-	{"metrics_publish", []kind{argBytes, argFloat, argBytes}, answerOK, metricsPublish},
-	{"table_get", []kind{argBytes, argBytes}, answerLength, tableGet},
-	{"table_put", []kind{argBytes, argBytes}, answerLength, tablePut},
-	{"table_delete", []kind{argBytes, argBytes}, answerOK, tableDelete},
-	{"table_query", []kind{argBytes, argBytes}, answerLength, tableQuery},
-	{"log_write", []kind{argInt, argBytes}, answerNone, logWrite},
-	{"secret_get", []kind{argBytes}, answerLength, secretGet},
+	{"bucket_get", []kind{argName, argName}, 0, answerLength, bucketGet},
+	{"bucket_put", []kind{argName, argName, argBytes}, MaxResultBytes, answerOK, bucketPut},
+	{"bucket_delete", []kind{argName, argName}, 0, answerOK, bucketDelete},
+	{"bucket_list", []kind{argName}, 0, answerLength, bucketList},
+	{"flag_eval", []kind{argName}, 0, answerFlag, flagEval},
+	{"flag_eval_variant", []kind{argName}, 0, answerLength, flagEvalVariant},
+	{"fn_invoke", []kind{argName}, 0, answerLength, fnInvoke},
+	{"fn_invoke_event", []kind{argName, argBytes}, MaxResultBytes, answerLength, fnInvoke},
+	{"http_fetch", []kind{argBytes}, maxFetch, answerLength, httpFetch},
+	{"metrics_publish", []kind{argName, argFloat, argBytes}, maxTags, answerOK, metricsPublish},
+	{"table_get", []kind{argName, argName}, 0, answerLength, tableGet},
+	{"table_put", []kind{argName, argBytes}, maxPut, answerLength, tablePut},
+	{"table_delete", []kind{argName, argName}, 0, answerOK, tableDelete},
+	{"table_query", []kind{argName, argBytes}, 0, answerLength, tableQuery},
+	{"log_write", []kind{argInt, argBytes}, 0, answerNone, logWrite},
+	{"secret_get", []kind{argName}, 0, answerLength, secretGet},
+}
+
+// check refuses arguments that are larger than any the operation can use.
+func (op *operation) check(a *arguments) error {
+	i := 0
+	for _, p := range op.params {
+		if p != argName && p != argBytes {
+			continue
+		}
+		size, limit := len(a.bytes[i]), op.max
+		if p == argName {
+			limit = maxName
+		}
+		if i++; limit > 0 && size > limit {
+			return badRequest("argument %d has %d bytes, the limit is %d", i, size, limit)
+		}
+	}
+	return nil
 }
 
 func unavailable(what string) error {
@@ -125,7 +156,7 @@ func bucketList(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 		}
 		for _, o := range page.Objects {
 			keys = append(keys, o.Key)
-			size += len(o.Key)
+			size += len(o.Key) + 3 // as in JSON
 		}
 		if size > MaxResultBytes {
 			return nil, errTooLarge
@@ -235,8 +266,8 @@ func tablePut(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 	return json.Marshal(record)
 }
 
-// splitID takes "_id" out of a JSON object. The other underscored names a record
-// carries are flagbase's own and are dropped, so that a record read can be put back.
+// splitID takes "_id" out of a JSON object, and drops the other names that are a
+// record's own, so that they are never mistaken for data.
 func splitID(object []byte) (id string, data json.RawMessage, err error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(object, &fields); err != nil || fields == nil {
@@ -247,10 +278,8 @@ func splitID(object []byte) (id string, data json.RawMessage, err error) {
 			return "", nil, badRequest("\"_id\" is a string that is not empty; leave it out to insert")
 		}
 	}
-	for name := range fields {
-		if strings.HasPrefix(name, "_") {
-			delete(fields, name)
-		}
+	for _, own := range []string{"_id", "_created_at", "_updated_at", "_flag"} {
+		delete(fields, own)
 	}
 	data, err = json.Marshal(fields)
 	return id, data, err
@@ -312,7 +341,9 @@ func secretGet(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SecretValues = append(c.SecretValues, value)
+	if !slices.Contains(c.SecretValues, value) {
+		c.SecretValues = append(c.SecretValues, value)
+	}
 	return []byte(value), nil
 }
 
