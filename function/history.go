@@ -15,9 +15,12 @@ const (
 	// historyDelay is how long the writer gathers records before it writes them.
 	// A process that is killed loses at most what came in this time.
 	historyDelay = 20 * time.Millisecond
-	// historyBound is how many records may wait; then invocations wait for the
-	// writer rather than memory growing.
+	// historyBound is how many records, and how many metrics, may wait to be written,
+	// and historyBytes how large the records may be together. Then new invocations and
+	// metrics wait for the writer, as long as their time lasts, rather than memory
+	// growing.
 	historyBound = 10_000
+	historyBytes = 64 << 20
 )
 
 // record is one row of flagbase_invocations.
@@ -28,6 +31,39 @@ type record struct {
 	log     []byte
 }
 
+// size is about what r holds of memory.
+func (r *record) size() int64 {
+	return int64(512 + len(r.Output) + len(r.Error) + len(r.log))
+}
+
+// batch is what is written in one transaction.
+type batch struct {
+	records map[string]*record
+	order   []string
+	bytes   int64 // of records
+	metrics []hostabi.Metric
+	stamps  []time.Time // of metrics
+}
+
+func (b *batch) put(r *record) {
+	if old := b.records[r.ID]; old != nil {
+		b.bytes -= old.size()
+	} else {
+		b.order = append(b.order, r.ID)
+	}
+	if b.records == nil {
+		b.records = make(map[string]*record)
+	}
+	b.records[r.ID] = r
+	b.bytes += r.size()
+}
+
+func (b *batch) publish(m hostabi.Metric, at time.Time) {
+	b.metrics, b.stamps = append(b.metrics, m), append(b.stamps, at)
+}
+
+func (b *batch) empty() bool { return len(b.order)+len(b.metrics) == 0 }
+
 // history writes invocations and custom metrics in batches: one transaction for
 // what came within 20 ms. Its goroutine runs only while there is something to
 // write. An invocation that takes longer is first written as running, so that one
@@ -37,11 +73,9 @@ type history struct {
 	write chan struct{} // held while a batch is written
 
 	mu      sync.Mutex
-	space   *sync.Cond // signalled when a batch was taken
-	records map[string]*record
-	order   []string
-	metrics []hostabi.Metric
-	stamps  []time.Time // of metrics
+	queue   batch
+	writing batch         // taken from queue, not yet in the database
+	space   chan struct{} // closed when writing was emptied
 	running bool
 }
 
@@ -51,36 +85,61 @@ func (e *Engine) history(db *database.DB) *history {
 	defer e.mu.Unlock()
 	h := e.histories[db]
 	if h == nil {
-		h = &history{db: db, write: make(chan struct{}, 1), records: make(map[string]*record)}
-		h.space = sync.NewCond(&h.mu)
+		h = &history{db: db, write: make(chan struct{}, 1), space: make(chan struct{})}
 		e.histories[db] = h
 	}
 	return h
 }
 
-// put queues the state of an invocation; a later state replaces an earlier one.
+// begin queues an invocation as running. It waits for space, at most until ctx ends.
+func (h *history) begin(ctx context.Context, r *record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	err := h.wait(ctx, func() bool {
+		return len(h.queue.order)+len(h.writing.order) >= historyBound || h.queue.bytes+h.writing.bytes >= historyBytes
+	})
+	if err == nil {
+		h.queue.put(r)
+		h.wake()
+	}
+	return err
+}
+
+// put queues a later state of an invocation that begin let in; it replaces an earlier
+// one. It does not wait, because the invocation's time may be over.
 func (h *history) put(r *record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.order) >= historyBound {
-		h.space.Wait()
-	}
-	if _, ok := h.records[r.ID]; !ok {
-		h.order = append(h.order, r.ID)
-	}
-	h.records[r.ID] = r
+	h.queue.put(r)
 	h.wake()
 }
 
-// Publish queues a custom metric.
-func (h *history) Publish(_ context.Context, m hostabi.Metric) error {
+// Publish queues a custom metric. It waits for space, at most until ctx ends.
+func (h *history) Publish(ctx context.Context, m hostabi.Metric) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for len(h.metrics) >= historyBound {
-		h.space.Wait()
+	err := h.wait(ctx, func() bool { return len(h.queue.metrics)+len(h.writing.metrics) >= historyBound })
+	if err == nil {
+		h.queue.publish(m, time.Now())
+		h.wake()
 	}
-	h.metrics, h.stamps = append(h.metrics, m), append(h.stamps, time.Now())
-	h.wake()
+	return err
+}
+
+// wait waits, with h.mu held on entry and return, until full is false or ctx ends.
+func (h *history) wait(ctx context.Context, full func() bool) error {
+	for full() {
+		space := h.space
+		h.mu.Unlock()
+		select {
+		case <-space:
+		case <-ctx.Done():
+		}
+		h.mu.Lock()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
 	return nil
 }
 
@@ -99,7 +158,7 @@ func (h *history) run() {
 			time.Sleep(time.Second)
 		}
 		h.mu.Lock()
-		if len(h.order)+len(h.metrics) == 0 {
+		if h.queue.empty() {
 			h.running = false
 			h.mu.Unlock()
 			return
@@ -119,41 +178,40 @@ func (h *history) flush(ctx context.Context) error {
 		return ctx.Err()
 	}
 	h.mu.Lock()
-	order, records, metrics, stamps := h.order, h.records, h.metrics, h.stamps
-	h.order, h.records, h.metrics, h.stamps = nil, make(map[string]*record), nil, nil
-	h.space.Broadcast()
+	h.writing, h.queue = h.queue, batch{}
+	b := h.writing
 	h.mu.Unlock()
-	if len(order)+len(metrics) == 0 {
+	if b.empty() {
 		return nil
 	}
 	err := h.db.Write(ctx, func(tx *sql.Tx) error {
-		for _, id := range order {
-			if err := writeRecord(ctx, tx, records[id]); err != nil {
+		for _, id := range b.order {
+			if err := writeRecord(ctx, tx, b.records[id]); err != nil {
 				return err
 			}
 		}
-		for i, m := range metrics {
+		for i, m := range b.metrics {
 			_, err := tx.ExecContext(ctx, `INSERT INTO flagbase_metrics (name, value, tags, function_id, invocation_id, created_at) VALUES (?, ?, ?, ?, ?, ?)`,
-				m.Name, m.Value, string(m.Tags), m.FunctionID, m.InvocationID, database.Micros(stamps[i]))
+				m.Name, m.Value, string(m.Tags), m.FunctionID, m.InvocationID, database.Micros(b.stamps[i]))
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err == nil || h.db.SQL().PingContext(context.Background()) != nil {
-		return err
-	}
+	keep := err != nil && h.db.SQL().PingContext(context.Background()) == nil
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, id := range h.order {
-		if records[id] == nil {
-			order = append(order, id)
+	if keep { // in front of what came meanwhile
+		for _, id := range h.queue.order {
+			b.put(h.queue.records[id])
 		}
-		records[id] = h.records[id] // newer
+		b.metrics, b.stamps = append(b.metrics, h.queue.metrics...), append(b.stamps, h.queue.stamps...)
+		h.queue = b
 	}
-	h.order, h.records = order, records
-	h.metrics, h.stamps = append(metrics, h.metrics...), append(stamps, h.stamps...)
+	h.writing = batch{}
+	close(h.space)
+	h.space = make(chan struct{})
 	return err
 }
 

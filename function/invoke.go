@@ -120,15 +120,20 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 		FnID: f.ID, InvID: r.ID, TraceID: r.TraceID,
 	}, f.Name)
 	if err != nil {
+		span.End(err)
 		return nil, err
 	}
 	call.Event = event
 	res := &InvokeResult{InvocationID: r.ID, TraceID: r.TraceID, Traceparent: span.Context().Traceparent(), Version: v.Version}
+	running := *r
+	if err := s.history.begin(ctx, &running); err != nil {
+		err := interrupted(op+" "+f.Name+": waiting for the history to be written", err)
+		span.End(err)
+		return nil, err
+	}
 	if req.Started != nil {
 		req.Started(res.InvocationID, res.Traceparent)
 	}
-	running := *r
-	s.history.put(&running)
 
 	log := newLog(o.LogLimitBytes)
 	call.Log = log.line
