@@ -56,6 +56,10 @@ func (s *scanner) body(t *FuncType) {
 			return
 		}
 	}
+	if s.locals += locals; s.locals > int64(s.l.MaxAllLocals) {
+		s.fail(at, ErrLimit, "the functions of the module have more than %d parameters and locals together", s.l.MaxAllLocals)
+		return
+	}
 	s.m.Code.MaxLocals = max(s.m.Code.MaxLocals, int(locals))
 	b.code, b.locals = s.pos, uint32(locals)
 	s.instructions(t, int(locals))
@@ -75,6 +79,9 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 		s.pos++
 		switch opcodes[op] {
 		case plain:
+			if op == 0x00 || op == 0x0a { // unreachable, throw_ref
+				work.blocks += halvesLeave
+			}
 		case index:
 			s.index(at, op, locals)
 		case const32:
@@ -137,11 +144,14 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 		case branch:
 			work.operands += s.label(at)
 			work.blocks += halvesBranch
+			if op == 0x0c {
+				work.blocks += halvesLeave - halvesBranch
+			}
 			work.joins++
 		case branchTable:
 			n := s.count("branch targets", 1, s.left())
 			targets += n
-			work.blocks += n * halvesTarget
+			work.blocks += halvesTable + n*halvesTarget
 			if targets > s.l.MaxBranchTargets {
 				s.fail(at, ErrLimit, "the br_table instructions of a function have %d targets, more than the %d allowed", targets, s.l.MaxBranchTargets)
 			}
@@ -153,7 +163,11 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			work.operands += s.label(at)
 		case ret:
 			work.operands += len(t.Results)
+			work.blocks += halvesLeave
 		case call:
+			if op == 0x12 {
+				work.blocks += halvesLeave
+			}
 			if f := s.u32(); s.err == nil {
 				if int64(f) >= int64(len(s.m.functions)) {
 					s.fail(at, ErrMalformed, "a function calls function %d, which does not exist", f)
@@ -168,7 +182,11 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			if opcodes[op] == callIndirect {
 				s.u32()
 			}
+			if work.indirect++; op&1 != 0 && op > 0x11 { // return_call_indirect, return_call_ref
+				work.blocks += halvesLeave
+			}
 		case throw:
+			work.blocks += halvesLeave
 			work.operands += s.tag(at)
 		case selectType:
 			if n := s.byte(); s.err == nil && n != 1 {

@@ -11,6 +11,9 @@ type Limits struct {
 	MaxBodyBytes int
 	// MaxLocals bounds the parameters and locals of one function. Defaults to 50,000.
 	MaxLocals int
+	// MaxAllLocals bounds the parameters and locals of all functions together: a few bytes declare 50,000 of them, and the
+	// compiler keeps eight bytes for each. Defaults to 5,000,000.
+	MaxAllLocals int
 	// MaxNesting bounds how deep blocks of one function stand in each other. Defaults to 1,000.
 	MaxNesting int
 	// MaxBlocks bounds the blocks, loops and ifs of all functions together. Defaults to 4,000,000.
@@ -67,6 +70,7 @@ func (l *Limits) withDefaults() Limits {
 	def(&v.MaxBytes, 64<<20)
 	def(&v.MaxBodyBytes, 1<<20)
 	def(&v.MaxLocals, 50_000)
+	def(&v.MaxAllLocals, 5_000_000)
 	def(&v.MaxNesting, 1_000)
 	def(&v.MaxBlocks, 4_000_000)
 	def(&v.MaxWork, 3_000_000)

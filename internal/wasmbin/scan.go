@@ -44,6 +44,7 @@ type scanner struct {
 	frames        []frame
 	heapTypes     int64 // one more than the highest type that a reference names
 	heapTypeAt    int   // where it is named
+	locals        int64 // parameters and locals of all functions
 	work          int64 // estimated nanoseconds of compilation
 }
 

@@ -157,6 +157,10 @@ func oversized() []Case {
 	return []Case{
 		{"100 million locals", function(cat(1, leb(100_000_000), 0x7f)), "100000000 parameters and locals"},
 		{"2^32-1 locals in two groups", function(cat(2, huge, 0x7f, huge, 0x7e)), "parameters and locals"},
+		{"1,000 functions of 50,000 locals", module(noType, section(sFunction, vec(1000, 0)), section(sCode, vec(1000, sized(i32s(50_000), 0x0b)))), "locals together"},
+		{"30,000 returns in ifs", function(none, repeat("\x41\x00\x04\x40\x0f\x0b", 30_000)), "too complex"},
+		{"15,000 tail calls in ifs", function(none, repeat("\x41\x00\x04\x40\x12\x00\x0b", 15_000)), "too complex"},
+		{"1 MB of indirect calls", body(noType, none, repeat("\x41\x00\x11\x00\x00", 205_000)), "too complex"},
 		{"10,000 nested blocks", function(none, repeat("\x02\x40", 10_000), repeat(0x0b, 10_000)), "nested deeper"},
 		{"body of 2 MB", function(none, repeat(0x01, 2<<20)), "body of"},
 		{"1 MB of br_table", function(none, "\x02\x40\x41\x00\x0e", vec(1_000_000, 0), 0, 0x0b), "br_table"},
