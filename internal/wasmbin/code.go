@@ -72,6 +72,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 	stats := &s.m.Code
 	targets := 0
 	work := effort{locals: locals}
+	s.kept = 0
 	s.frames = append(s.frames[:0], frame{carries: int32(len(t.Results)), results: int32(len(t.Results)), site: -1})
 	for s.pos < s.end {
 		at := s.pos
@@ -82,12 +83,13 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			if op == 0x00 || op == 0x0a { // unreachable, throw_ref
 				work.blocks += halvesLeave
 			}
+			s.keepPlain(at, op)
 		case index:
 			s.index(at, op, locals)
 		case const32:
 			s.signed(32)
 		case memoryAccess:
-			s.needsMemory(at)
+			s.access(at)
 			s.memoryArgument(at)
 		case const64:
 			s.signed(64)
@@ -165,6 +167,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			work.operands += len(t.Results)
 			work.blocks += halvesLeave
 		case call:
+			s.keep(at, keptCall)
 			if op == 0x12 {
 				work.blocks += halvesLeave
 			}
@@ -182,6 +185,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			if opcodes[op] == callIndirect {
 				s.u32()
 			}
+			s.keep(at, keptIndirect)
 			if work.indirect++; op&1 != 0 && op > 0x11 { // return_call_indirect, return_call_ref
 				work.blocks += halvesLeave
 			}
@@ -194,7 +198,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			}
 			s.readValueType("a select")
 		case memorySize, memoryGrow:
-			s.needsMemory(at)
+			s.access(at)
 			s.zero(at)
 			if op == 0x40 {
 				s.m.sites = append(s.m.sites, site{at: uint32(at), cost: growCost})
@@ -242,15 +246,24 @@ func (s *scanner) index(at int, op byte, locals int) {
 		what, have = "global", len(s.m.Globals)
 	case op == 0xd2:
 		what, have = "function", len(s.m.functions)
+		s.keep(at, keptCall)
+	default:
+		s.keep(at, keptAccess)
 	}
 	if i >= int64(have) {
 		s.fail(at, ErrMalformed, "a function names %s %d, which does not exist", what, i)
 	}
 }
 
+// access counts an instruction that uses memory.
+func (s *scanner) access(at int) {
+	s.needsMemory(at)
+	s.keep(at, keptAccess)
+}
+
 func (s *scanner) needsMemory(at int) {
 	if s.m.Memory == nil {
-		s.fail(at, ErrMalformed, "a function uses memory, but the module has none")
+		s.fail(at, ErrMalformed, "the module uses memory, but has none")
 	}
 }
 
@@ -347,9 +360,10 @@ func (s *scanner) miscInstruction(at int) {
 		return
 	}
 	if op == 0x08 || op == 0x0a || op == 0x0b {
-		s.needsMemory(at)
+		s.access(at)
 	}
 	// Bulk operations take time in proportion to a size that the guest names, up to seconds each, so each is checked.
+	s.keep(at, keptCall)
 	if op != 0x09 && op != 0x0d && op != 0x10 {
 		shift := uint32(memoryShift)
 		if op >= 0x0c {
@@ -397,10 +411,10 @@ func (s *scanner) vectorInstruction(at int) {
 	}
 	switch vectorOpcodes[op] {
 	case vectorMemory:
-		s.needsMemory(at)
+		s.access(at)
 		s.memoryArgument(at)
 	case vectorMemLane:
-		s.needsMemory(at)
+		s.access(at)
 		s.memoryArgument(at)
 		s.byte()
 	case vectorLane:
@@ -421,7 +435,7 @@ func (s *scanner) atomicInstruction(at int) {
 		if op == 0x01 || op == 0x02 {
 			s.m.Code.AtomicWait = true
 		}
-		s.needsMemory(at)
+		s.access(at)
 		s.memoryArgument(at)
 	default:
 		s.fail(at, ErrMalformed, "a function has an unknown instruction (0xfe 0x%02x)", op)

@@ -26,7 +26,7 @@ const (
 	halvesTable  = 4
 	halvesTarget = 1
 	halvesTry    = 6
-	halvesLoop   = 11
+	halvesLoop   = 14
 	halvesBulk   = 12
 )
 
@@ -34,6 +34,33 @@ const (
 func (e *effort) nanoseconds() int64 {
 	blocks := int64(e.blocks) / 2
 	return 5*blocks*blocks + 3_000*(int64(e.locals)*int64(e.joins)+int64(e.operands)) + 40_000*int64(e.indirect)
+}
+
+// What the compiler keeps for an instruction until its function is done, in bytes. Most keep some hundred; these are the ones that
+// make it take gigabytes for a megabyte of them. Blocks and bulk operations are few enough for the sake of time.
+const (
+	keptAccess   = 5_000 // a memory or table access
+	keptDivision = 5_000
+	keptTruncate = 8_000
+	keptCall     = 2_000 // also ref.func and dropping segments
+	keptIndirect = 14_000
+)
+
+// keep counts the memory that an instruction takes.
+func (s *scanner) keep(at, bytes int) {
+	if s.kept += int64(bytes); s.kept > int64(s.l.MaxBodyMemory) {
+		s.fail(at, ErrLimit, "a function takes more than %d MiB of memory to compile; split it", s.l.MaxBodyMemory>>20)
+	}
+}
+
+// keepPlain is keep for an instruction without operands in the code.
+func (s *scanner) keepPlain(at int, op byte) {
+	switch {
+	case op >= 0x6d && op <= 0x70, op >= 0x7f && op <= 0x82:
+		s.keep(at, keptDivision)
+	case op >= 0xa8 && op <= 0xab, op >= 0xae && op <= 0xb1:
+		s.keep(at, keptTruncate)
+	}
 }
 
 // account adds a function's effort to the module's, at the function's end.

@@ -21,6 +21,9 @@ type Limits struct {
 	// MaxWork bounds what the compiler needs, by estimate and beyond 4 microseconds a byte, in microseconds. Defaults to
 	// 3,000,000. What compilers emit stays far below 4 microseconds a byte.
 	MaxWork int
+	// MaxBodyMemory bounds what the compiler needs for one function, by estimate and in bytes. Defaults to 1 GiB, which some 200,000
+	// accesses to memory or 70,000 indirect calls take.
+	MaxBodyMemory int
 	// MaxBranchTargets bounds the targets of all br_table instructions of one function. Defaults to 65,520.
 	MaxBranchTargets int
 	// MaxTypes bounds the function types. Defaults to 10,000.
@@ -74,6 +77,7 @@ func (l *Limits) withDefaults() Limits {
 	def(&v.MaxNesting, 1_000)
 	def(&v.MaxBlocks, 4_000_000)
 	def(&v.MaxWork, 3_000_000)
+	def(&v.MaxBodyMemory, 1<<30)
 	def(&v.MaxBranchTargets, 65_520)
 	def(&v.MaxTypes, 10_000)
 	def(&v.MaxTypeValues, 1_000)

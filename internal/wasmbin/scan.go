@@ -45,6 +45,7 @@ type scanner struct {
 	heapTypes     int64 // one more than the highest type that a reference names
 	heapTypeAt    int   // where it is named
 	locals        int64 // parameters and locals of all functions
+	kept          int64 // bytes that the compiler keeps for the function
 	work          int64 // estimated nanoseconds of compilation
 }
 
