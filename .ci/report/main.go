@@ -1,4 +1,4 @@
-// Command report reads the output of go test -json and prints what a person wants
+// Command report reads the output of go test -json as it comes and prints what a person wants
 // of it: go test's summary line of each package, the output of what failed, and
 // every test that was skipped with its reason. A skipped test is never counted as
 // passed.
@@ -17,21 +17,10 @@ type event struct {
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: report FILE")
-		os.Exit(2)
-	}
-	f, err := os.Open(os.Args[1])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	defer func() { _ = f.Close() }()
-
 	output := map[string][]string{} // by package and test
 	var skipped []string
-	passed, failed := 0, 0
-	lines := bufio.NewScanner(f)
+	passed, failed, broken := 0, 0, 0 // broken packages do not build, or end outside any test
+	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		var e event
@@ -54,6 +43,8 @@ func main() {
 		case "fail":
 			if e.Test != "" {
 				failed++
+			} else {
+				broken++
 			}
 			fmt.Print(strings.Join(output[key], ""))
 			delete(output, key)
@@ -72,7 +63,7 @@ func main() {
 		fmt.Printf("NOT RUN: %s", s)
 	}
 	fmt.Printf("%d passed, %d failed, %d skipped\n", passed, failed, len(skipped))
-	if failed > 0 {
+	if failed+broken > 0 || passed == 0 {
 		os.Exit(1)
 	}
 }
