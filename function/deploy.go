@@ -70,17 +70,22 @@ func (s *Store) DeployVersion(ctx context.Context, id string, wasmBytes []byte) 
 	return s.deployNext(ctx, op, f, &artifact{language: languageWASM, wasm: wasmBytes})
 }
 
-// DeploySource is DeployVersion for a JavaScript or TypeScript function.
-func (s *Store) DeploySource(ctx context.Context, id, source string) (*FunctionVersion, error) {
+// DeploySource is DeployVersion for source. language is "javascript" or "typescript";
+// "" is the language the function has. Versions of a function may differ in language,
+// and a WebAssembly function may get a version that is a script.
+func (s *Store) DeploySource(ctx context.Context, id, language, source string) (*FunctionVersion, error) {
 	const op = "deploy version"
 	f, err := s.find(ctx, op, id)
 	if err != nil {
 		return nil, err
 	}
-	if f.Language == languageWASM {
-		return nil, fail(ErrInvalid, "%s: %q is a WebAssembly function; upload a module, or create a function of another name", op, f.Name)
+	if language == "" {
+		language = f.Language
 	}
-	return s.deployNext(ctx, op, f, &artifact{language: f.Language, source: source})
+	if language != languageJavaScript && language != languageTypeScript {
+		return nil, fail(ErrInvalid, "%s: source is \"javascript\" or \"typescript\", not %q", op, language)
+	}
+	return s.deployNext(ctx, op, f, &artifact{language: language, source: source})
 }
 
 // Update recompiles a JavaScript or TypeScript function from new source and stores a

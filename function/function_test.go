@@ -196,6 +196,19 @@ export function handle(event: E): string { return "hi " + event.name }`)
 	if string(out) != `{"sum":4}` {
 		t.Errorf("after the refused update: %q", out)
 	}
+	// Versions may differ in language.
+	_, err = w.DeploySource(ctx, "js", "typescript", `export const handle = (e: {a: number}): number => e.a`)
+	must(t, err)
+	out, err = w.InvokeWithEvent(ctx, "js", 5*second, []byte(`{"a":7}`))
+	must(t, err)
+	if got, err := w.Get(ctx, "js"); err != nil || string(out) != "7" || got.Language != "typescript" {
+		t.Errorf("a TypeScript version gave %q, %+v, %v", out, got, err)
+	}
+	_, err = w.Activate(ctx, "js", 1)
+	must(t, err)
+	if got, err := w.Get(ctx, "js"); err != nil || got.Language != "javascript" {
+		t.Errorf("after the rollback: %+v, %v", got, err)
+	}
 	// A function whose first source is broken is kept, with the reason, and can be mended.
 	broken, err := w.Create(ctx, "broken", "", "javascript", "export function (")
 	if !errors.Is(err, function.ErrInvalidArtifact) || broken == nil || broken.Status != function.StatusError || broken.Error == "" {

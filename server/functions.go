@@ -164,7 +164,7 @@ func (s *Server) serveDeploy(w http.ResponseWriter, r *http.Request) {
 		if d.artifact != nil {
 			return s.opts.Functions.DeployVersion(ctx, id, d.artifact)
 		}
-		return s.opts.Functions.DeploySource(ctx, id, d.Source)
+		return s.opts.Functions.DeploySource(ctx, id, d.Language, d.Source)
 	})
 }
 

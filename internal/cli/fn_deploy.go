@@ -44,10 +44,9 @@ func (c *command) fnInitCommand() *cobra.Command {
 
 // built is what a deploy sends.
 type built struct {
-	name     string
-	path     string // of the file that was built or taken
-	code     *client.Code
-	artifact *project.Artifact // of a script
+	name string
+	path string // of the file that was built or taken
+	code *client.Code
 }
 
 // build makes what the folder or file at path deploys. Compilers report to the person as they go.
@@ -68,7 +67,6 @@ func (c *command) build(cmd *cobra.Command, path string, opts *project.BuildOpti
 		b.code = &client.Code{Artifact: wasm}
 		return b, nil
 	}
-	b.artifact = a
 	b.code, err = c.script(cmd, a)
 	return b, err
 }
@@ -83,7 +81,7 @@ func buildError(err error) error {
 
 // script is the source a script project deploys.
 func (c *command) script(cmd *cobra.Command, a *project.Artifact) (*client.Code, error) {
-	source, err := a.Source(cmd.Context(), false)
+	source, err := a.Source(cmd.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -198,11 +196,7 @@ func deploy(ctx context.Context, api *client.Client, b *built, description strin
 	if !client.HasCode(err, "already_exists") {
 		return nil, err
 	}
-	code, err := matching(ctx, api, b)
-	if err != nil {
-		return nil, err
-	}
-	v, err := api.DeployVersion(ctx, b.name, code)
+	v, err := api.DeployVersion(ctx, b.name, b.code)
 	if err != nil {
 		return nil, err
 	}
@@ -216,24 +210,4 @@ func deploy(ctx context.Context, api *client.Client, b *built, description strin
 	}
 	d.Version = v.Version
 	return d, nil
-}
-
-// matching is the code in the language the function has: a JavaScript function takes TypeScript only with
-// its types stripped.
-func matching(ctx context.Context, api *client.Client, b *built) (*client.Code, error) {
-	if b.code.Artifact != nil || b.code.Language != string(project.TypeScript) {
-		return b.code, nil
-	}
-	f, err := api.Function(ctx, b.name)
-	if err != nil {
-		return nil, err
-	}
-	if f.Language != string(project.JavaScript) {
-		return b.code, nil
-	}
-	source, err := b.artifact.Source(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	return &client.Code{Source: source.Code, Language: f.Language}, nil
 }

@@ -21,9 +21,9 @@ type Source struct {
 }
 
 // Source reads the script of an artifact. One that imports nothing is given as it was written, so that what
-// a person finds on the server is what they wrote; otherwise, or when plain is set, it and everything it
-// imports are bundled into one JavaScript module. The error names file, line and column of what does not parse.
-func (a *Artifact) Source(ctx context.Context, plain bool) (*Source, error) {
+// a person finds on the server is what they wrote; otherwise it and everything it imports are bundled into one
+// JavaScript module. The error names file, line and column of what does not parse.
+func (a *Artifact) Source(ctx context.Context) (*Source, error) {
 	if !a.Script {
 		return nil, fmt.Errorf("source of %q: it is a WebAssembly module", a.Project.Name)
 	}
@@ -36,7 +36,7 @@ func (a *Artifact) Source(ctx context.Context, plain bool) (*Source, error) {
 		s.Warnings = append(s.Warnings, w.Error())
 	}
 	// The types of a .tsx file need a parser that a server, which knows no file names, cannot choose.
-	if plain || len(out.Inputs) > 1 || filepath.Ext(a.Path) == ".tsx" {
+	if len(out.Inputs) > 1 || filepath.Ext(a.Path) == ".tsx" {
 		return s, nil
 	}
 	source, err := os.ReadFile(a.Path)
