@@ -129,24 +129,30 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// Close writes what is left of the history and frees all compiled code.
-// Invocations that still run are stopped by their own deadlines first.
+// Close waits for the invocations that still run, until they end or meet their
+// deadlines; when ctx ends they are stopped. Then it writes what is left of the
+// history and frees all compiled code. New invocations fail from the start.
 func (e *Engine) Close(ctx context.Context) {
+	for _, r := range []*sandbox.Runtime{e.wasm, e.script} {
+		if r != nil {
+			_ = r.Close(ctx)
+		}
+	}
 	e.mu.Lock()
 	histories := make([]*history, 0, len(e.histories))
 	for _, h := range e.histories {
 		histories = append(histories, h)
 	}
 	e.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
 	for _, h := range histories {
 		_ = h.flush(ctx)
 	}
-	for _, r := range []*sandbox.Runtime{e.wasm, e.script} {
-		if r != nil {
-			_ = r.Close(ctx)
-		}
-	}
 }
+
+// flushTimeout is what Close gives the history even when its own time is over.
+const flushTimeout = 5 * time.Second
 
 func (e *Engine) memoryPages() uint32 { return uint32(e.options.MemoryLimitBytes >> 16) }
 

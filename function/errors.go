@@ -66,6 +66,8 @@ func invalidArtifact(op string, err error) error {
 	switch {
 	case errors.Is(err, sandbox.ErrInterrupted):
 		return interrupted(op, err)
+	case errors.Is(err, sandbox.ErrClosed):
+		return fail(ErrInternal, "%s: %w", op, err)
 	case errors.Is(err, sandbox.ErrInvalidModule):
 		return &Error{Code: ErrInvalidArtifact.Code, Message: op + ": " + strings.TrimPrefix(err.Error(), sandbox.ErrInvalidModule.Error()+": "), Cause: err}
 	case errors.Is(err, sandbox.ErrOutOfMemory):

@@ -19,6 +19,9 @@ var (
 	// beyond its limit.
 	ErrOutOfMemory = errors.New("guest out of memory")
 
+	// ErrClosed says that the runtime was closed.
+	ErrClosed = errors.New("the runtime is closed")
+
 	// ErrInvalidModule says that the bytes are no module this runtime runs. The
 	// error that wraps it says why, in a sentence for the person who made them.
 	ErrInvalidModule = errors.New("invalid module")

@@ -35,6 +35,7 @@ type Instance struct {
 	mem      linearMemory
 	guest    api.Module
 	peak     uint32
+	live     bool // holds Runtime.live
 }
 
 func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instance {
@@ -151,6 +152,10 @@ func (i *Instance) Release() {
 		i.guest = nil
 	}
 	i.mem.Free()
+	if i.live {
+		i.live = false
+		i.module.runtime.live.RUnlock()
+	}
 }
 
 // pause is where a guest comes after each quantum of work: others get their turn on
@@ -167,6 +172,9 @@ func (i *Instance) checkInterrupt() {
 	err := context.Cause(i.ctx)
 	if err == nil && !i.deadline.IsZero() && !time.Now().Before(i.deadline) {
 		err = context.DeadlineExceeded
+	}
+	if err == nil && i.module.runtime.stopping.Load() {
+		err = ErrClosed
 	}
 	if err != nil {
 		panic(&hostFailure{fmt.Errorf("%w: %w", ErrInterrupted, err)})

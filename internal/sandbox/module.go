@@ -89,6 +89,10 @@ func (m *Module) Acquire(ctx context.Context, opts *InstanceOptions) (*Instance,
 	if m.minBytes > inst.mem.limit {
 		return nil, fmt.Errorf("%w: the module starts with %d MiB of memory, the limit is %d MiB", ErrOutOfMemory, m.minBytes>>20, inst.mem.limit>>20)
 	}
+	if !m.runtime.live.TryRLock() {
+		return nil, ErrClosed
+	}
+	inst.live = true
 	if err := inst.instantiate(); err != nil {
 		inst.Release()
 		return nil, err

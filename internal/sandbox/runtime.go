@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"weak"
 
 	"github.com/tetratelabs/wazero"
@@ -42,6 +43,13 @@ type Runtime struct {
 	config Config
 	wazero wazero.Runtime
 	flight singleflight.Group
+
+	// live is held for reading by all that uses wazero's runtime: instances and
+	// compilations. Closing it under them would unmap the code and the memory that
+	// they run on, which ends the process.
+	live     sync.RWMutex
+	closing  sync.Once
+	stopping atomic.Bool // guests end at their next pause
 
 	mu      sync.Mutex
 	host    map[string]map[string]HostFunc
@@ -101,12 +109,28 @@ func (r *Runtime) Register(ctx context.Context, m HostModule) error {
 	return nil
 }
 
-// Close ends every instance and frees all compiled code.
-func (r *Runtime) Close(ctx context.Context) error {
-	r.mu.Lock()
-	r.recent = nil
-	r.mu.Unlock()
-	return r.wazero.Close(ctx)
+// Close waits until every instance is released and frees all compiled code. From
+// then on nothing new begins (ErrClosed). When ctx ends before the guests do they are
+// stopped, as by a deadline; a host call is waited for.
+func (r *Runtime) Close(ctx context.Context) (err error) {
+	r.closing.Do(func() {
+		quiet := make(chan struct{})
+		go func() {
+			r.live.Lock() // for good
+			close(quiet)
+		}()
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			r.stopping.Store(true)
+			<-quiet
+		}
+		r.mu.Lock()
+		r.recent = nil
+		r.mu.Unlock()
+		err = r.wazero.Close(context.WithoutCancel(ctx))
+	})
+	return err
 }
 
 // Prepare scans, rewrites and compiles wasm. The same bytes are compiled once:
@@ -170,7 +194,18 @@ func (r *Runtime) keep(m *Module) {
 	}, sum)
 }
 
-func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byte) (*Module, error) {
+func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byte) (m *Module, err error) {
+	if !r.live.TryRLock() {
+		return nil, ErrClosed
+	}
+	defer r.live.RUnlock()
+	defer func() {
+		// A module that the scan lets pass and the compiler falls over must not take
+		// the process with it: nobody above this goroutine could recover.
+		if p := recover(); p != nil {
+			m, err = nil, fmt.Errorf("%w: it cannot be compiled: %v", ErrInvalidModule, p)
+		}
+	}()
 	info, err := wasmbin.Scan(wasm, &wasmbin.Limits{MaxBytes: int(r.config.MaxModuleBytes), MaxMemoryPages: r.config.MaxMemoryPages})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)

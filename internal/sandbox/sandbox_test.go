@@ -105,6 +105,8 @@ func TestInterrupt(t *testing.T) {
 		"misses": `(module (memory 2000) (func (export "handle") (local i32) (loop $l
 			(local.set 0 (i32.rem_u (i32.add (i32.mul (local.get 0) (i32.const 1103515245)) (i32.const 12345)) (i32.const 131000000)))
 			(i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1))) (br $l))))`,
+		"random": `(module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+			(memory (export "memory") 2000) (func (export "handle") (loop $l (drop (call $random (i32.const 0) (i32.const 131000000))) (br $l))))`,
 		"grow": `(module (memory 1) (func (export "handle") (loop $l (drop (memory.grow (i32.const 1))) (br $l))))`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,6 +127,60 @@ func TestInterrupt(t *testing.T) {
 			if late > 100*time.Millisecond {
 				t.Errorf("ended %v late", late)
 			}
+		})
+	}
+}
+
+// Closing never takes the memory and the code from under a guest that runs.
+func TestCloseWaitsForGuests(t *testing.T) {
+	loop := testguest.WAT(t, `(module (memory (export "memory") 1) (func (export "handle") (loop $l (i32.store (i32.const 0) (i32.const 1)) (br $l))))`)
+	for name, c := range map[string]struct {
+		timeout, patience time.Duration
+		want              error
+	}{
+		"until their deadline":    {200 * time.Millisecond, time.Minute, context.DeadlineExceeded},
+		"until patience runs out": {time.Minute, 200 * time.Millisecond, sandbox.ErrClosed},
+		"without any patience":    {time.Minute, 0, sandbox.ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rt, err := sandbox.NewRuntime(t.Context(), nil)
+			must(t, err)
+			m, err := rt.Prepare(t.Context(), loop)
+			must(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), c.timeout)
+			defer cancel()
+			ended, running := make(chan error, 3), make(chan bool)
+			for range cap(ended) {
+				go func() {
+					inst, err := m.Acquire(ctx, nil)
+					running <- true
+					if err == nil {
+						_, err = inst.Call("handle")
+						inst.Release()
+					}
+					ended <- err
+				}()
+				<-running
+			}
+			patient, stop := context.WithTimeout(t.Context(), c.patience)
+			defer stop()
+			start := time.Now()
+			must(t, rt.Close(patient))
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("took %v", took)
+			}
+			for range cap(ended) {
+				if err := <-ended; !errors.Is(err, sandbox.ErrInterrupted) || !errors.Is(err, c.want) {
+					t.Errorf("a guest ended with %v", err)
+				}
+			}
+			if _, err := m.Acquire(t.Context(), nil); !errors.Is(err, sandbox.ErrClosed) {
+				t.Errorf("acquire after the close: %v", err)
+			}
+			if _, err := rt.Prepare(t.Context(), append(loop, 0, 2, 1, 'x')); !errors.Is(err, sandbox.ErrClosed) {
+				t.Errorf("prepare after the close: %v", err)
+			}
+			must(t, rt.Close(t.Context())) // again: nothing
 		})
 	}
 }
@@ -201,7 +257,7 @@ func TestModulesAreCompiledOnceAndShared(t *testing.T) {
 func TestManyModules(t *testing.T) {
 	rt, err := sandbox.NewRuntime(t.Context(), &sandbox.Config{KeepModules: 4})
 	must(t, err)
-	defer func() { must(t, rt.Close(context.Background())) }()
+	t.Cleanup(func() { must(t, rt.Close(context.Background())) })
 	var held []*sandbox.Module
 	for i := range 200 {
 		// A module of its own for each i, without 200 runs of the assembler.

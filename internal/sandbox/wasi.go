@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"github.com/tetratelabs/wazero/sys"
@@ -175,7 +176,12 @@ func randomGet(_ context.Context, g *Instance, p []uint64) uint32 {
 	if !ok {
 		return errnoFault
 	}
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	for len(b) > 0 { // in pieces: all of a large memory takes longer than a deadline allows
+		n := min(len(b), 1<<20)
+		_, _ = rand.Read(b[:n]) // never fails: crypto/rand ends the process instead
+		b = b[n:]
+		g.checkInterrupt()
+	}
 	return errnoSuccess
 }
 
@@ -308,13 +314,13 @@ func fdWrite(_ context.Context, g *Instance, p []uint64) uint32 {
 	}
 	total := uint32(0)
 	errno := g.vectors(uint32(p[1]), uint32(p[2]), func(b []byte) bool {
+		if uint64(total)+uint64(len(b)) > math.MaxUint32 { // a count that would wrap: a short write
+			return false
+		}
 		if w != nil {
 			if _, err := w.Write(b); err != nil {
 				Fail(err)
 			}
-		}
-		if total > 1<<31 { // a count that would wrap: stop as a short write
-			return false
 		}
 		total += uint32(len(b))
 		return true
