@@ -273,29 +273,7 @@ func (s *Store) commit(ctx context.Context, op string, f *stored, a *artifact) (
 		FunctionVersion: FunctionVersion{ID: newID(versionPrefix), FunctionID: f.ID, Source: a.source, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)},
 		language:        a.language, runtime: a.runtime(),
 	}
-	if a.wasm != nil {
-		if v.artifact, err = s.keepArtifact(ctx, a.wasm); err != nil {
-			return nil, s.broken(ctx, what, err)
-		}
-	}
-	err = s.db.Write(ctx, func(tx *sql.Tx) error {
-		var exists bool
-		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM flagbase_functions WHERE id = ?)`, f.ID).Scan(&exists); err != nil {
-			return err
-		}
-		if !exists {
-			return fail(ErrNotFound, "%s: the function was deleted meanwhile", what)
-		}
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) + 1 FROM flagbase_versions WHERE function_id = ?`, f.ID).Scan(&v.Version); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO flagbase_versions (`+versionColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.ID, f.ID, v.Version, v.language, v.runtime, v.Source, v.artifact, database.Micros(v.CreatedAt)); err != nil {
-			return err
-		}
-		return activate(ctx, tx, v)
-	})
-	if err != nil {
+	if err := s.record(ctx, what, v, a.wasm); err != nil {
 		if v.artifact != "" {
 			s.dropArtifact(context.WithoutCancel(ctx), v.artifact)
 		}
@@ -306,4 +284,32 @@ func (s *Store) commit(ctx context.Context, op string, f *stored, a *artifact) (
 	}
 	s.keepProgram(v.ID, ready)
 	return v, nil
+}
+
+// record stores the artifact and then inserts v and makes it the active version.
+func (s *Store) record(ctx context.Context, what string, v *storedVersion, wasm []byte) (err error) {
+	if wasm != nil {
+		s.engine.artifacts.RLock()
+		defer s.engine.artifacts.RUnlock()
+		if v.artifact, err = s.keepArtifact(ctx, wasm); err != nil {
+			return err
+		}
+	}
+	return s.db.Write(ctx, func(tx *sql.Tx) error {
+		var exists bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM flagbase_functions WHERE id = ?)`, v.FunctionID).Scan(&exists); err != nil {
+			return err
+		}
+		if !exists {
+			return fail(ErrNotFound, "%s: the function was deleted meanwhile", what)
+		}
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) + 1 FROM flagbase_versions WHERE function_id = ?`, v.FunctionID).Scan(&v.Version); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO flagbase_versions (`+versionColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.ID, v.FunctionID, v.Version, v.language, v.runtime, v.Source, v.artifact, database.Micros(v.CreatedAt)); err != nil {
+			return err
+		}
+		return activate(ctx, tx, v)
+	})
 }

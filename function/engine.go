@@ -74,6 +74,10 @@ type Engine struct {
 	quickjs *quickjs.Engine
 	fetch   *egress.Client
 
+	// artifacts is held for reading from when a deployment stores its artifact until
+	// its version is recorded, and for writing while one that nothing uses is deleted.
+	artifacts sync.RWMutex
+
 	mu        sync.Mutex
 	histories map[any]*history
 }
@@ -96,6 +100,10 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 	setDefault(&o.MaxConcurrency, 100)
 	if o.MemoryLimitBytes < 1<<16 || o.MemoryLimitBytes > 4<<30-1<<16 {
 		return nil, fail(ErrInvalid, "new engine: a memory limit of %d bytes is not between 64 KiB and 4 GiB", o.MemoryLimitBytes)
+	}
+	if o.OutputLimitBytes < 0 || o.LogLimitBytes < 0 || o.EventLimitBytes < 0 || o.ArtifactLimitBytes < 0 ||
+		o.Timeout < 0 || o.MaxCallDepth < 0 || o.MaxConcurrency < 0 {
+		return nil, fail(ErrInvalid, "new engine: a limit is negative")
 	}
 	policy := o.Fetch
 	if policy == nil {

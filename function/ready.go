@@ -137,8 +137,11 @@ func (s *Store) loadArtifact(ctx context.Context, op, name, hash string) ([]byte
 }
 
 // dropArtifact deletes a module that no version uses any more. A failure leaves an
-// orphan, never a version without its artifact.
+// orphan, never a version without its artifact: a deployment of the same bytes that
+// has not recorded its version yet is waited for.
 func (s *Store) dropArtifact(ctx context.Context, hash string) {
+	s.engine.artifacts.Lock()
+	defer s.engine.artifacts.Unlock()
 	var used bool
 	err := s.db.SQL().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM flagbase_versions WHERE artifact = ?)`, hash).Scan(&used)
 	if err == nil && !used {

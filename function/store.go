@@ -331,7 +331,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	delete(s.slots, f.ID)
 	s.mu.Unlock()
 	for _, a := range artifacts {
-		s.dropArtifact(ctx, a)
+		s.dropArtifact(context.WithoutCancel(ctx), a) // the function is gone, whoever waits
 	}
 	return nil
 }
