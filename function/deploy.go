@@ -138,7 +138,10 @@ func (s *Store) Activate(ctx context.Context, id string, version int) (*Function
 	if err != nil {
 		return nil, err
 	}
-	unlock := s.lockDeploys(f.ID)
+	unlock, err := s.lockDeploys(ctx, op, f.ID)
+	if err != nil {
+		return nil, err
+	}
 	defer unlock()
 	v, err := s.version(ctx, op, f, `version = ?`, version)
 	if err != nil {
@@ -173,7 +176,11 @@ func (s *Store) deployFirst(ctx context.Context, op, name, description string, a
 	if err != nil {
 		return nil, err
 	}
-	unlock := s.lockDeploys(f.ID)
+	unlock, err := s.lockDeploys(ctx, op, f.ID)
+	if err != nil {
+		s.abandon(context.WithoutCancel(ctx), f, fresh && a.language == languageWASM, err)
+		return nil, err
+	}
 	defer unlock()
 	if _, err := s.commit(ctx, op, f, a); err != nil {
 		s.abandon(context.WithoutCancel(ctx), f, fresh && a.language == languageWASM, err)
@@ -193,7 +200,10 @@ func (s *Store) deployNext(ctx context.Context, op string, f *stored, a *artifac
 	if err := s.checkArtifact(op, f.Name, a); err != nil {
 		return nil, err
 	}
-	unlock := s.lockDeploys(f.ID)
+	unlock, err := s.lockDeploys(ctx, op, f.ID)
+	if err != nil {
+		return nil, err
+	}
 	defer unlock()
 	v, err := s.commit(ctx, op, f, a)
 	if err != nil {

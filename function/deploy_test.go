@@ -50,6 +50,27 @@ func TestDeleteDuringADeployOfTheSameBytes(t *testing.T) {
 	}
 }
 
+// Whoever waits for another deployment of a function stops waiting with its context.
+func TestWaitingForADeployEnds(t *testing.T) {
+	w, ctx := newWorld(t, nil), t.Context()
+	bucket := &slowPut{BucketAdapter: w.bucket}
+	store, err := function.NewStore(w.db, bucket, w.engine, nil)
+	must(t, err)
+	wasm := testguest.WAT(t, `(module (func (export "handle")))`)
+	_, err = store.Upload(ctx, "one", "", wasm)
+	must(t, err)
+	bucket.stored = make(chan struct{})
+	deployed := make(chan error)
+	go func() { deployed <- second1(store.DeployVersion(ctx, "one", wasm)) }()
+	<-bucket.stored
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	endsInTime(t, 50*time.Millisecond, func() error { return second1(store.Activate(short, "one", 1)) })
+	must(t, <-deployed)
+	_, err = store.Activate(ctx, "one", 1)
+	must(t, err)
+}
+
 func TestNegativeLimitsAreRefused(t *testing.T) {
 	for _, o := range []function.EngineOptions{
 		{MemoryLimitBytes: -1}, {OutputLimitBytes: -1}, {LogLimitBytes: -1}, {EventLimitBytes: -1}, {ArtifactLimitBytes: -1},

@@ -35,7 +35,7 @@ type Store struct {
 	mu       sync.Mutex
 	programs map[string]*readyProgram // by version id
 	slots    map[string]chan struct{} // concurrency, by function id
-	deploys  map[string]*sync.Mutex   // one deploy of a function at a time
+	deploys  map[string]*deployLock   // one deploy of a function at a time
 }
 
 // NewStore opens the store of functions kept in db and bucket, and migrates the
@@ -62,7 +62,7 @@ func NewStore(db *sql.DB, bucket storage.BucketAdapter, engine *Engine, flags *f
 		history:  engine.history(d),
 		programs: make(map[string]*readyProgram),
 		slots:    make(map[string]chan struct{}),
-		deploys:  make(map[string]*sync.Mutex),
+		deploys:  make(map[string]*deployLock),
 	}
 	if err := s.failHalfDeployed(ctx); err != nil {
 		return nil, fail(ErrInternal, "%s: %w", op, err)
@@ -291,7 +291,10 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	unlock := s.lockDeploys(f.ID)
+	unlock, err := s.lockDeploys(ctx, op, f.ID)
+	if err != nil {
+		return err
+	}
 	defer unlock()
 	var versions, artifacts []string
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
@@ -345,17 +348,36 @@ func (s *Store) failHalfDeployed(ctx context.Context) error {
 	})
 }
 
-// lockDeploys serialises deployments of one function.
-func (s *Store) lockDeploys(functionID string) (unlock func()) {
+// deployLock lets one deployment of a function at a time through.
+type deployLock struct {
+	held  chan struct{}
+	users int // that hold it or wait; nobody: it is forgotten
+}
+
+// lockDeploys serialises deployments of one function. Waiting ends with ctx.
+func (s *Store) lockDeploys(ctx context.Context, op, functionID string) (unlock func(), err error) {
 	s.mu.Lock()
-	m := s.deploys[functionID]
-	if m == nil {
-		m = new(sync.Mutex)
-		s.deploys[functionID] = m
+	l := s.deploys[functionID]
+	if l == nil {
+		l = &deployLock{held: make(chan struct{}, 1)}
+		s.deploys[functionID] = l
 	}
+	l.users++
 	s.mu.Unlock()
-	m.Lock()
-	return m.Unlock
+	leave := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(s.deploys, functionID)
+		}
+	}
+	select {
+	case l.held <- struct{}{}:
+		return func() { <-l.held; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, interrupted(op+": waiting for another deployment", context.Cause(ctx))
+	}
 }
 
 func numbered(name string, version int) string { return fmt.Sprintf("%s v%d", name, version) }
