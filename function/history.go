@@ -137,7 +137,7 @@ func (h *history) wait(ctx context.Context, full func() bool) error {
 		}
 		h.mu.Lock()
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return ctx.Err()
 		}
 	}
 	return nil

@@ -214,7 +214,7 @@ func (s *Store) slot(ctx context.Context, op string, f *stored) (release func(),
 	case slots <- struct{}{}:
 		return release, nil
 	case <-ctx.Done():
-		return nil, interrupted(op, context.Cause(ctx))
+		return nil, interrupted(op, ctx.Err())
 	case <-t.C:
 		return nil, fail(ErrBusy, "%s: %d invocations of %q run already, which is the limit; try again in a moment", op, cap(slots), f.Name)
 	}

@@ -93,7 +93,7 @@ func (s *Store) program(ctx context.Context, op string, f *stored, v *storedVers
 	})
 	select {
 	case <-ctx.Done():
-		return nil, interrupted(op, context.Cause(ctx))
+		return nil, interrupted(op, ctx.Err())
 	case res := <-done:
 		if res.Err != nil {
 			return nil, res.Err

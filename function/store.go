@@ -20,7 +20,8 @@ import (
 )
 
 // Store manages function lifecycle: persistence, compilation, and invocation. It
-// is safe for concurrent use, and several Stores may share a database.
+// is safe for concurrent use. A database belongs to one Store at a time: opening a
+// second one takes what the first is doing for what a crash left behind.
 type Store struct {
 	db      *database.DB
 	bucket  storage.BucketAdapter
@@ -90,7 +91,7 @@ func (s *Store) Close(ctx context.Context) error {
 // broken wraps a failure of the database or bucket.
 func (s *Store) broken(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
-		return interrupted(op, context.Cause(ctx))
+		return interrupted(op, ctx.Err())
 	}
 	return &Error{Code: ErrInternal.Code, Message: op + ": the database or bucket failed", Cause: err}
 }
@@ -376,7 +377,7 @@ func (s *Store) lockDeploys(ctx context.Context, op, functionID string) (unlock 
 		return func() { <-l.held; leave() }, nil
 	case <-ctx.Done():
 		leave()
-		return nil, interrupted(op+": waiting for another deployment", context.Cause(ctx))
+		return nil, interrupted(op+": waiting for another deployment", ctx.Err())
 	}
 }
 

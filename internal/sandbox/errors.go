@@ -72,7 +72,7 @@ func (i *Instance) translate(err error) error {
 	if errors.As(err, &failure) {
 		return failure.err
 	}
-	if cause := context.Cause(i.ctx); cause != nil {
+	if cause := i.ctx.Err(); cause != nil {
 		return fmt.Errorf("%w: %w", ErrInterrupted, cause)
 	}
 	var bug runtime.Error

@@ -56,7 +56,7 @@ var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions()
 
 func (i *Instance) instantiate() error {
 	if i.ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrInterrupted, context.Cause(i.ctx))
+		return fmt.Errorf("%w: %w", ErrInterrupted, i.ctx.Err())
 	}
 	// Background: what bounds the guest is its own check, not wazero's.
 	ctx := experimental.WithMemoryAllocator(context.Background(), &i.mem)
@@ -76,7 +76,7 @@ func (i *Instance) instantiate() error {
 // with code 0 is no error.
 func (i *Instance) Call(name string, args ...uint64) ([]uint64, error) {
 	if i.ctx.Err() != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInterrupted, context.Cause(i.ctx))
+		return nil, fmt.Errorf("%w: %w", ErrInterrupted, i.ctx.Err())
 	}
 	fn := i.guest.ExportedFunction(name)
 	if fn == nil {
@@ -169,7 +169,7 @@ func (i *Instance) pause() {
 // compared with the clock as well, because a context's timer may be late on a
 // machine whose cores are all busy with guests.
 func (i *Instance) checkInterrupt() {
-	err := context.Cause(i.ctx)
+	err := i.ctx.Err()
 	if err == nil && !i.deadline.IsZero() && !time.Now().Before(i.deadline) {
 		err = context.DeadlineExceeded
 	}

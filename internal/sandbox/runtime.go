@@ -44,6 +44,8 @@ type Runtime struct {
 	wazero wazero.Runtime
 	flight singleflight.Group
 
+	compiling chan struct{} // holds a token for each compilation under way
+
 	// live is held for reading by all that uses wazero's runtime: instances and
 	// compilations. Closing it under them would unmap the code and the memory that
 	// they run on, which ends the process.
@@ -63,6 +65,8 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 	r := &Runtime{
 		host:    make(map[string]map[string]HostFunc),
 		modules: make(map[[sha256.Size]byte]weak.Pointer[Module]),
+
+		compiling: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
 	}
 	if config != nil {
 		r.config = *config
@@ -157,7 +161,7 @@ func (r *Runtime) Prepare(ctx context.Context, wasm []byte) (*Module, error) {
 	})
 	select {
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrInterrupted, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: %w", ErrInterrupted, ctx.Err())
 	case res := <-done:
 		if res.Err != nil {
 			return nil, res.Err
@@ -220,7 +224,11 @@ func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byt
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
 	}
-	compiled, err := r.wazero.CompileModule(experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0)), rewritten)
+	// A few at a time, so that a core is left for those who run. One goroutine each:
+	// a panic in another goroutine of the compiler could not be recovered.
+	r.compiling <- struct{}{}
+	defer func() { <-r.compiling }()
+	compiled, err := r.wazero.CompileModule(experimental.WithCompilationWorkers(ctx, 1), rewritten)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrInvalidModule, err)
 	}
