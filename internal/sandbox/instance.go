@@ -46,6 +46,7 @@ func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instanc
 	if i.options.MemoryPages == 0 {
 		i.options.MemoryPages = defaultMemoryPages
 	}
+	i.options.MemoryPages = min(i.options.MemoryPages, m.runtime.config.MaxMemoryPages)
 	i.mem.limit, i.mem.own, i.mem.pause = uint64(i.options.MemoryPages)*pageSize, m.maxBytes, i.pause
 	i.deadline, _ = ctx.Deadline()
 	i.call = callContext{Context: ctx, inst: i}

@@ -82,7 +82,6 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 	}
 	r.wazero = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
 		WithCoreFeatures(features).
-		WithMemoryLimitPages(r.config.MaxMemoryPages).
 		// Rewriting moves code, which debug information does not follow; and the
 		// reader of it is not made for hostile input.
 		WithDebugInfoEnabled(false))

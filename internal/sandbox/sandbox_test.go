@@ -307,6 +307,26 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestTheRuntimeLimitsMemoryToo(t *testing.T) {
+	rt, err := sandbox.NewRuntime(t.Context(), &sandbox.Config{MaxMemoryPages: 4})
+	must(t, err)
+	defer func() { must(t, rt.Close(context.Background())) }()
+	m, err := rt.Prepare(t.Context(), testguest.WAT(t, `(module (memory (export "memory") 2)
+		(func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))`))
+	must(t, err)
+	inst, err := m.Acquire(t.Context(), nil)
+	must(t, err)
+	defer inst.Release()
+	for _, c := range []struct{ by, want uint32 }{{2, 2}, {1, 0xFFFFFFFF}, {0, 4}} {
+		if res, err := inst.Call("grow", uint64(c.by)); err != nil || uint32(res[0]) != c.want {
+			t.Errorf("memory.grow %d gave %v, %v, want %d", c.by, res, err, c.want)
+		}
+	}
+	if _, err := rt.Prepare(t.Context(), testguest.WAT(t, `(module (memory 5))`)); !errors.Is(err, sandbox.ErrInvalidModule) {
+		t.Errorf("a module that starts with more: %v", err)
+	}
+}
+
 func TestAWriterEndsTheGuest(t *testing.T) {
 	m := prepare(t, `(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
 		(memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\05\00\00\00") (data (i32.const 16) "hello")
