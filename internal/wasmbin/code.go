@@ -86,6 +86,7 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 			s.keepPlain(at, op)
 		case index:
 			s.index(at, op, locals)
+			s.m.ChangesTables = s.m.ChangesTables || op == 0x26 // table.set
 		case const32:
 			s.signed(32)
 		case memoryAccess:
@@ -370,6 +371,9 @@ func (s *scanner) miscInstruction(at int) {
 			shift = tableShift
 		}
 		s.m.sites = append(s.m.sites, site{at: uint32(at), shift: shift})
+	}
+	if op == 0x09 || op >= 0x0c && op != 0x10 { // data.drop, and all of tables and elements but table.size
+		s.m.ChangesTables = true
 	}
 	switch op {
 	case 0x08: // memory.init

@@ -36,7 +36,7 @@ func FuzzScan(f *testing.F) {
 			}
 			return
 		}
-		out, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, StartExport: "start!", ExportGlobals: "global!"})
+		out, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: true, StartExport: "start!", ExportGlobals: "global!"})
 		if err != nil {
 			return
 		}
@@ -58,7 +58,7 @@ func FuzzRewrite(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, StartExport: "start!", ExportGlobals: "global!"})
+		out, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: true, StartExport: "start!", ExportGlobals: "global!"})
 		if err != nil {
 			return
 		}

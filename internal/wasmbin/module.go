@@ -139,6 +139,9 @@ type Module struct {
 	Tables []TableType
 	// GrowsUnboundedTable says that the code grows a table that states no maximum. Rewrite gives it one.
 	GrowsUnboundedTable bool
+	// ChangesTables says that the code can change a table or drop a segment, so that globals and memory are not all that an
+	// instance can differ in from a fresh one.
+	ChangesTables bool
 	// Globals are all globals, imported ones first.
 	Globals []GlobalType
 	// HasStart says that the module names a function that runs at instantiation; Start is its index.
@@ -161,6 +164,7 @@ type Module struct {
 	tableAt   []span // limits of the tables the module defines
 	memoryAt  span   // limits of the memory the module defines
 	bodies    []body
+	data      []segment
 	sites     []site // loop heads and bulk operations, by offset
 }
 

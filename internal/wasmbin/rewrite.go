@@ -28,6 +28,9 @@ type Rewrite struct {
 	// ExportGlobals, when not empty, exports every mutable global that the module defines and that holds a number, under
 	// this prefix followed by its index.
 	ExportGlobals string
+	// BlankData leaves the active data segments out: memory begins with zeros, and it is for the host to put there what
+	// Module.ActiveData gives.
+	BlankData bool
 	// MaxMemoryPages is the most a memory may grow to, in pages of 64 KiB: a memory that allows more, or states nothing, gets
 	// this maximum. Defaults to Limits.MaxMemoryPages.
 	MaxMemoryPages uint32
@@ -184,6 +187,8 @@ func (w *rewriter) section(s section) {
 		}
 	case sectionCode:
 		w.codeSection()
+	case sectionData:
+		w.dataSection(content)
 	default:
 		w.out = append(w.out, w.m.bytes[s.at:s.end]...)
 	}

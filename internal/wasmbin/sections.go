@@ -196,26 +196,34 @@ func (s *scanner) dataCountSection() {
 
 func (s *scanner) dataSection() {
 	n := s.count("data segments", 2, s.l.MaxDataSegments)
+	s.m.data = make([]segment, 0, n)
 	for range n {
 		if s.err != nil {
 			return
 		}
 		at := s.pos
-		switch form := s.u32(); form {
+		d := segment{form: s.u32()}
+		switch d.form {
 		case 0:
 			s.needsMemory(at)
-			s.constant("the offset of a data segment")
 		case 1:
 		case 2:
 			if memory := s.u32(); memory != 0 {
 				s.fail(at, ErrUnsupported, "a data segment is for memory %d, flagbase runs modules with one memory", memory)
 			}
 			s.needsMemory(at)
-			s.constant("the offset of a data segment")
 		default:
-			s.fail(at, ErrMalformed, "a data segment has no valid form (%d)", form)
+			s.fail(at, ErrMalformed, "a data segment has no valid form (%d)", d.form)
 		}
-		s.skip(s.count("bytes in a data segment", 1, s.left()))
+		if d.form != 1 {
+			d.offset.start = s.pos
+			s.constant("the offset of a data segment")
+			d.offset.end = s.pos
+		}
+		size := s.count("bytes in a data segment", 1, s.left())
+		d.bytes = span{s.pos, s.pos + size}
+		s.skip(size)
+		s.m.data = append(s.m.data, d)
 	}
 	s.m.DataSegments = n
 }

@@ -133,7 +133,7 @@ func TestSpecModulesAreAccepted(t *testing.T) {
 				continue
 			}
 			accepted++
-			rewritten, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, StartExport: "start!", ExportGlobals: "global!"})
+			rewritten, err := m.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: true, StartExport: "start!", ExportGlobals: "global!"})
 			if err != nil {
 				t.Errorf("%s:%d %s: rewrite: %v", filepath.Base(path), c.Line, c.Filename, err)
 				continue
