@@ -55,7 +55,7 @@ func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instanc
 
 var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions()
 
-func (i *Instance) instantiate() error {
+func (i *Instance) instantiate(from *Snapshot) error {
 	if i.ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrInterrupted, i.ctx.Err())
 	}
@@ -66,6 +66,9 @@ func (i *Instance) instantiate() error {
 		return &TrapError{Message: err.Error()}
 	}
 	i.guest = guest
+	if from != nil {
+		return from.restore(guest)
+	}
 	if i.module.start {
 		_, err = i.Call(startExport)
 	}

@@ -15,6 +15,7 @@ type linearMemory struct {
 	own     uint64 // bytes the module itself allows
 	refused bool   // growth beyond limit was asked for
 	pause   func()
+	image   *image // what it begins with
 	pages   memoryPages
 }
 
@@ -27,7 +28,7 @@ type memoryPages interface {
 
 // Allocate implements experimental.MemoryAllocator.
 func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory {
-	m.pages = newMemoryPages(min(m.own, m.limit))
+	m.pages = newMemoryPages(min(m.own, m.limit), m.image)
 	return m
 }
 

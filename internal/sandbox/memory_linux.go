@@ -10,13 +10,17 @@ import (
 // scanned or kept by Go's collector.
 type reserved struct{ bytes []byte }
 
-func newMemoryPages(reserve uint64) memoryPages {
+// newMemoryPages reserves that many bytes, which begin with the image.
+func newMemoryPages(reserve uint64, im *image) memoryPages {
 	if reserve == 0 {
-		return &slice{}
+		return newSlice(im)
 	}
 	b, err := unix.Mmap(-1, 0, int(reserve), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return &slice{}
+		return newSlice(im)
+	}
+	if im.file == nil || im.file.mapTo(b) != nil {
+		im.copyTo(b)
 	}
 	return &reserved{bytes: b}
 }

@@ -2,4 +2,4 @@
 
 package sandbox
 
-func newMemoryPages(uint64) memoryPages { return &slice{} }
+func newMemoryPages(_ uint64, im *image) memoryPages { return newSlice(im) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 
 	"github.com/tetratelabs/wazero"
 
@@ -14,7 +15,8 @@ import (
 // under the deadline too. A module that uses the name itself is refused.
 const startExport = "flagbase:start"
 
-var rewrite = &wasmbin.Rewrite{Meter: true, StartExport: startExport}
+// globalExport begins the names under which rewriting exports mutable globals.
+const globalExport = "flagbase:global:"
 
 // Signature is the type of an exported function.
 type Signature struct{ Params, Results []ValueType }
@@ -30,6 +32,10 @@ type Module struct {
 	memory   bool
 	minBytes uint64
 	maxBytes uint64 // what the module itself allows its memory to become
+
+	image      *image   // memory at the start
+	globals    []string // exports of the mutable globals
+	restorable bool     // memory and globals are all its state
 }
 
 func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled wazero.CompiledModule) *Module {
@@ -40,6 +46,18 @@ func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled
 		exports:  make(map[string]Signature),
 		imports:  make(map[string]bool),
 		start:    info.HasStart,
+
+		image:      &image{},
+		restorable: !info.ChangesTables,
+	}
+	for i, g := range info.Globals {
+		switch {
+		case !g.Mutable:
+		case g.Type <= wasmbin.V128:
+			m.restorable = false
+		default:
+			m.globals = append(m.globals, globalExport+strconv.Itoa(i))
+		}
 	}
 	for _, e := range info.Exports {
 		if e.Kind == wasmbin.Function {
@@ -56,6 +74,9 @@ func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled
 		m.minBytes, m.maxBytes = uint64(info.Memory.Min)*pageSize, maxMemory
 		if info.Memory.HasMax {
 			m.maxBytes = uint64(info.Memory.Max) * pageSize
+		}
+		if data, ok := info.ActiveData(); ok {
+			m.image = dataImage(m.minBytes, data)
 		}
 	}
 	return m
@@ -85,15 +106,24 @@ func (m *Module) ExportsMemory() bool { return m.memory }
 // Acquire gives an instance in the state the module starts from. It is the
 // caller's alone until Release. ctx bounds all it does; opts may be nil.
 func (m *Module) Acquire(ctx context.Context, opts *InstanceOptions) (*Instance, error) {
+	return m.acquire(ctx, opts, nil)
+}
+
+// acquire gives an instance in the state of the snapshot; nil is the module's start.
+func (m *Module) acquire(ctx context.Context, opts *InstanceOptions, from *Snapshot) (*Instance, error) {
 	inst := newInstance(ctx, m, opts)
-	if m.minBytes > inst.mem.limit {
-		return nil, fmt.Errorf("%w: the module starts with %d MiB of memory, the limit is %d MiB", ErrOutOfMemory, m.minBytes>>20, inst.mem.limit>>20)
+	inst.mem.image = m.image
+	if from != nil {
+		inst.mem.image = from.image
+	}
+	if size := max(m.minBytes, inst.mem.image.size); size > inst.mem.limit {
+		return nil, fmt.Errorf("%w: the module starts with %d MiB of memory, the limit is %d MiB", ErrOutOfMemory, size>>20, inst.mem.limit>>20)
 	}
 	if !m.runtime.live.TryRLock() {
 		return nil, ErrClosed
 	}
 	inst.live = true
-	if err := inst.instantiate(); err != nil {
+	if err := inst.instantiate(from); err != nil {
 		inst.Release()
 		return nil, err
 	}

@@ -219,7 +219,8 @@ func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byt
 	if err := r.checkImports(info); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
 	}
-	rewritten, err := info.Rewrite(rewrite)
+	_, blank := info.ActiveData()
+	rewritten, err := info.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: blank, StartExport: startExport, ExportGlobals: globalExport})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
 	}

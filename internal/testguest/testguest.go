@@ -86,7 +86,7 @@ func Go(t testing.TB, dir string, reactor bool) []byte {
 const wat2wasm = `
 const fs = require("fs");
 require("wabt")().then(wabt => {
-  const m = wabt.parseWat("guest.wat", fs.readFileSync(0, "utf8"), {multi_value: true, bulk_memory: true, tail_call: true, simd: true, reference_types: true});
+  const m = wabt.parseWat("guest.wat", fs.readFileSync(0, "utf8"), {multi_value: true, bulk_memory: true, tail_call: true, simd: true, reference_types: true, extended_const: true});
   fs.writeFileSync(process.argv[1], Buffer.from(m.toBinary({write_debug_names: true}).buffer));
 }).catch(e => { console.error(String(e.message || e)); process.exit(1); });
 `
