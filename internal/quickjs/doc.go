@@ -7,10 +7,10 @@
 //	export default { fetch(request, env, ctx) { ... } }
 //	export function handle(event, context) { ... }
 //
-// Compile evaluates it once, without access to the host, and keeps its bytecode.
-// Run evaluates that bytecode in a fresh instance and calls the handler. Whatever
-// belongs to one invocation reaches the guest after evaluation (see invoke in
-// prelude/90_main.js), so that evaluation can move into a snapshot.
+// Compile evaluates it once, without access to the host, and keeps a snapshot of the
+// instance. Run calls the handler in an instance made from that snapshot. Whatever
+// belongs to one invocation reaches the guest after the snapshot (see invoke in
+// prelude/90_main.js); Math.random is given a new state in each instance.
 //
 // # Output
 //

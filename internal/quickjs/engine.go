@@ -118,11 +118,16 @@ func start(v *vm, pages uint32) {
 	if v.call("qjs_init") != 0 && v.err == nil {
 		v.err = errors.New("QuickJS does not start")
 	}
-	memory := uint64(pages) * pageSize
-	v.call("qjs_set_memory_limit", max(memory-min(memory, reserveBytes), memory/2))
+	limitMemory(v, pages)
 	v.call("qjs_set_max_stack_size", stackBytes)
 	v.call("qjs_set_promise_rejection_handler", 1)
 	v.scratch = v.buffer(make([]byte, 16))
+}
+
+// limitMemory makes QuickJS notice that memory is out before the sandbox does.
+func limitMemory(v *vm, pages uint32) {
+	memory := uint64(pages) * pageSize
+	v.call("qjs_set_memory_limit", max(memory-min(memory, reserveBytes), memory/2))
 }
 
 // boot starts QuickJS and evaluates the prelude.

@@ -26,9 +26,14 @@ type CompileOptions struct {
 type Program struct {
 	engine   *prepared
 	name     string
-	bytecode []byte
 	maps     *positions
 	handlers int
+
+	// snapshot is QuickJS with the prelude and the script evaluated, ready to be
+	// called: every invocation starts from it. main and scratch are addresses in it.
+	snapshot *sandbox.Snapshot
+	main     prelude
+	scratch  uint32
 }
 
 // ErrNoHandler says that a script gives nothing to call.
@@ -66,13 +71,20 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 		s.throw(v, v.exception(), false)
 		return nil, s.result(v, pages)
 	}
-	p.bytecode = bytecode
-	p.handlers = p.load(ctx, v, s)
+	p.handlers = s.load(ctx, v, bytecode)
 	if err := s.result(v, pages); err != nil {
 		return nil, err
 	}
 	if p.handlers == 0 {
 		return nil, ErrNoHandler
+	}
+	v.call("qjs_run_gc") // what evaluation left behind would be in every instance
+	if v.err != nil {
+		return nil, v.err
+	}
+	p.main, p.scratch = s.main, v.scratch
+	if p.snapshot, err = inst.Snapshot(); err != nil {
+		return nil, fmt.Errorf("keep the evaluated script: %w", err)
 	}
 	return p, nil
 }
@@ -92,10 +104,8 @@ func pagesOrDefault(pages uint32) uint32 {
 
 // load evaluates the script and lets the prelude find its handlers. What fails is
 // in v.err or s.failure.
-func (p *Program) load(ctx context.Context, v *vm, s *session) (handlers int) {
-	s.loading = true
-	defer func() { s.loading = false }()
-	promise := v.evaluate(p.bytecode)
+func (s *session) load(ctx context.Context, v *vm, bytecode []byte) (handlers int) {
+	promise := v.evaluate(bytecode)
 	if v.isException(promise) {
 		s.throw(v, v.exception(), false)
 		return 0

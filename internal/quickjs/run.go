@@ -75,7 +75,8 @@ var ErrOutputExceeded = errors.New("output exceeds its limit")
 
 const defaultMaxOutput = 6 << 20
 
-// Run evaluates the script in a fresh instance and calls its handler. When ctx ends
+// Run calls the script's handler in an instance of its own, which is in the state that
+// evaluating the script left. When ctx ends
 // first the error wraps sandbox.ErrInterrupted and ctx's cause; what the script threw
 // is an *Error; memory that ran out wraps sandbox.ErrOutOfMemory. The Result is not
 // nil beside an error once the script was started: it has PeakMemory.
@@ -85,12 +86,15 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 		s.limit = defaultMaxOutput
 	}
 	pages := pagesOrDefault(call.MemoryPages)
-	inst, err := p.engine.module.Acquire(ctx, &sandbox.InstanceOptions{Host: s, MemoryPages: pages})
+	inst, err := p.snapshot.Acquire(ctx, &sandbox.InstanceOptions{Host: s, MemoryPages: pages})
 	if err != nil {
 		return nil, err
 	}
 	defer inst.Release()
-	v := &vm{inst: inst}
+	v := &vm{inst: inst, scratch: p.scratch}
+	s.main, s.scratch, s.log = p.main, p.scratch, call.Log
+	limitMemory(v, pages)
+	reseed(v, p.engine.random)
 	res := &Result{}
 	err = p.run(ctx, v, s, call, pages, res)
 	res.PeakMemory = inst.PeakMemory()
@@ -98,17 +102,6 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 }
 
 func (p *Program) run(ctx context.Context, v *vm, s *session, call *Call, pages uint32, res *Result) error {
-	if err := p.engine.boot(v, s, pages); err != nil {
-		return err
-	}
-	p.load(ctx, v, s)
-	if err := s.result(v, pages); err != nil {
-		return err
-	}
-	// What follows needs nothing but the instance as it is now: the place for a
-	// snapshot. From here on there are secrets of one invocation in it.
-	s.log = call.Log
-	reseed(v, p.engine.random)
 	if err := s.start(ctx, v, call); err != nil {
 		return err
 	}
