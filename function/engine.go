@@ -20,6 +20,9 @@ type EngineOptions struct {
 	// MemoryLimitBytes is the most linear memory of one invocation, rounded down
 	// to pages of 64 KiB. Defaults to 128 MiB.
 	MemoryLimitBytes int64
+	// TotalMemoryBytes is the most linear memory all invocations together may have;
+	// beyond it they fail with ErrBusy. Defaults to half of the machine's memory.
+	TotalMemoryBytes int64
 	// OutputLimitBytes is the most output of one invocation; beyond it the
 	// invocation fails with ErrOutputExceeded. Defaults to 6 MiB.
 	OutputLimitBytes int64
@@ -101,7 +104,7 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 	if o.MemoryLimitBytes < 1<<16 || o.MemoryLimitBytes > 4<<30-1<<16 {
 		return nil, fail(ErrInvalid, "new engine: a memory limit of %d bytes is not between 64 KiB and 4 GiB", o.MemoryLimitBytes)
 	}
-	if o.OutputLimitBytes < 0 || o.LogLimitBytes < 0 || o.EventLimitBytes < 0 || o.ArtifactLimitBytes < 0 ||
+	if o.TotalMemoryBytes < 0 || o.OutputLimitBytes < 0 || o.LogLimitBytes < 0 || o.EventLimitBytes < 0 || o.ArtifactLimitBytes < 0 ||
 		o.Timeout < 0 || o.MaxCallDepth < 0 || o.MaxConcurrency < 0 {
 		return nil, fail(ErrInvalid, "new engine: a limit is negative")
 	}
@@ -113,7 +116,7 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 	if e.fetch, err = newFetch(policy); err != nil {
 		return nil, fail(ErrInvalid, "new engine: %w", err)
 	}
-	config := &sandbox.Config{MaxModuleBytes: o.ArtifactLimitBytes}
+	config := &sandbox.Config{MaxModuleBytes: o.ArtifactLimitBytes, Memory: sandbox.NewLedger(uint64(o.TotalMemoryBytes))}
 	if e.wasm, err = sandbox.NewRuntime(ctx, config); err != nil {
 		return nil, fail(ErrInternal, "new engine: %w", err)
 	}

@@ -47,7 +47,7 @@ var (
 	ErrOutputExceeded   = &Error{Code: "output_exceeded", Message: "the function's output is larger than its limit"}
 	ErrFunction         = &Error{Code: "function_error", Message: "the function failed"}
 	ErrCancelled        = &Error{Code: "cancelled", Message: "the caller went away"}
-	ErrBusy             = &Error{Code: "too_many_invocations", Message: "too many invocations of this function run at once"}
+	ErrBusy             = &Error{Code: "too_many_invocations", Message: "too many invocations run at once"}
 	ErrCallDepth        = &Error{Code: "call_depth_exceeded", Message: "functions invoke each other too deep"}
 	ErrInterrupted      = &Error{Code: "interrupted", Message: "the server stopped while the function ran"}
 	ErrInternal         = &Error{Code: "internal", Message: "flagbase failed"}
@@ -101,6 +101,8 @@ func guestError(op string, err error, stderr string) error {
 	case errors.Is(err, sandbox.ErrInterrupted):
 		e = interrupted(op, err)
 		e.Stderr = stderr
+	case errors.Is(err, sandbox.ErrExhausted):
+		e.Code, e.Message = ErrBusy.Code, op+": "+err.Error()+"; try again in a moment"
 	case errors.Is(err, sandbox.ErrOutOfMemory):
 		e.Code, e.Message = ErrMemoryExceeded.Code, op+": "+err.Error()
 	case errors.As(err, &exit):

@@ -18,7 +18,7 @@ import (
 // guest's fault and comes on top.
 func endsInTime(t *testing.T, timeout time.Duration, fn func() error) {
 	t.Helper()
-	lag := measureLag()
+	lag := testguest.MeasureLag()
 	start := time.Now()
 	err := fn()
 	late := time.Since(start) - timeout
@@ -28,31 +28,6 @@ func endsInTime(t *testing.T, timeout time.Duration, fn func() error) {
 	}
 	if late > allowed || late < 0 {
 		t.Errorf("ended %v after its deadline, %v is allowed", late, allowed)
-	}
-}
-
-// measureLag sleeps again and again until the returned function is called, which says
-// by how much the worst sleep was too long.
-func measureLag() func() time.Duration {
-	stop, worst := make(chan struct{}), make(chan time.Duration)
-	go func() {
-		var w time.Duration
-		for {
-			const nap = 5 * time.Millisecond
-			start := time.Now()
-			time.Sleep(nap)
-			w = max(w, time.Since(start)-nap)
-			select {
-			case <-stop:
-				worst <- w
-				return
-			default:
-			}
-		}
-	}()
-	return func() time.Duration {
-		close(stop)
-		return <-worst
 	}
 }
 
@@ -196,6 +171,21 @@ func TestConcurrencyLimit(t *testing.T) {
 	}
 	<-errs
 	<-errs
+}
+
+// Invocations that would take more memory than all may have together are told to come
+// back, rather than the machine swapping.
+func TestTotalMemory(t *testing.T) {
+	w, ctx := newWorld(t, &function.EngineOptions{TotalMemoryBytes: 24 << 20}), t.Context()
+	_, err := w.Upload(ctx, "echo", "", echoWASM(t))
+	must(t, err)
+	if _, err := w.InvokeWithEvent(ctx, "echo", 10*second, []byte(`{"do":"allocate"}`)); !errors.Is(err, function.ErrBusy) {
+		t.Errorf("allocating without end: %v", err)
+	}
+	out, err := w.InvokeWithEvent(ctx, "echo", 10*second, []byte(`{"do":"echo","text":"room again"}`))
+	if err != nil || string(out) != "room again" {
+		t.Errorf("afterwards: %q, %v", out, err)
+	}
 }
 
 func TestCallDepth(t *testing.T) {

@@ -29,6 +29,7 @@ type Config struct {
 // Limits bound one invocation of a function; see function.EngineOptions for what each means.
 type Limits struct {
 	Memory      Bytes         // defaults to 128 MiB
+	TotalMemory Bytes         // of all invocations together; defaults to 0, half of the machine's
 	Output      Bytes         // defaults to 6 MiB
 	Log         Bytes         // defaults to 256 KiB
 	Event       Bytes         // defaults to 6 MiB
@@ -89,6 +90,7 @@ func (c *Config) validate() error {
 		most     Bytes
 	}{
 		{"limits.memory", l.Memory, 64 << 10, 4<<30 - 64<<10},
+		{"limits.total_memory", l.TotalMemory, 0, 1 << 50},
 		{"limits.output", l.Output, 1, 1 << 30},
 		{"limits.log", l.Log, 1, 1 << 30},
 		{"limits.event", l.Event, 1, 1 << 30},

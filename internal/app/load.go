@@ -45,6 +45,7 @@ func settings(c *Config) map[string]any {
 		"log.level":           &c.LogLevel,
 		"log.format":          &c.LogFormat,
 		"limits.memory":       &c.Limits.Memory,
+		"limits.total_memory": &c.Limits.TotalMemory,
 		"limits.output":       &c.Limits.Output,
 		"limits.log":          &c.Limits.Log,
 		"limits.event":        &c.Limits.Event,

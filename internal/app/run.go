@@ -174,6 +174,7 @@ func (a *app) open(ctx context.Context) error {
 	engine, err := function.NewEngine(ctx, &function.EngineOptions{
 		Secrets:            secrets,
 		MemoryLimitBytes:   int64(c.Limits.Memory),
+		TotalMemoryBytes:   int64(c.Limits.TotalMemory),
 		OutputLimitBytes:   int64(c.Limits.Output),
 		LogLimitBytes:      int64(c.Limits.Log),
 		EventLimitBytes:    int64(c.Limits.Event),

@@ -21,6 +21,11 @@ var (
 	// ErrClosed says that the runtime was closed.
 	ErrClosed = errors.New("the runtime is closed")
 
+	// ErrExhausted says that an instance cannot start, or failed after it could not
+	// grow, because all instances together have the memory the runtime may use. It is
+	// no fault of the guest's; later there may be room.
+	ErrExhausted = errors.New("the memory for all guests together is used up")
+
 	// ErrInvalidModule says that the bytes are no module this runtime runs. The
 	// error that wraps it says why, in a sentence for the person who made them.
 	ErrInvalidModule = errors.New("invalid module")
@@ -62,6 +67,9 @@ func (i *Instance) translate(err error) error {
 		if exit.ExitCode() == 0 {
 			return nil
 		}
+		if i.mem.exhausted {
+			return fmt.Errorf("%w; the guest then exited with code %d", ErrExhausted, exit.ExitCode())
+		}
 		if i.mem.refused {
 			return fmt.Errorf("%w: limit %d MiB; the guest then exited with code %d", ErrOutOfMemory, i.mem.limit>>20, exit.ExitCode())
 		}
@@ -82,6 +90,9 @@ func (i *Instance) translate(err error) error {
 	}
 	message, stack, _ := strings.Cut(err.Error(), "\nwasm stack trace:\n")
 	message = strings.TrimPrefix(message, "wasm error: ")
+	if i.mem.exhausted {
+		return fmt.Errorf("%w; the guest then trapped: %s", ErrExhausted, message)
+	}
 	if i.mem.refused {
 		return fmt.Errorf("%w: limit %d MiB; the guest then trapped: %s", ErrOutOfMemory, i.mem.limit>>20, message)
 	}

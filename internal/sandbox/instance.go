@@ -47,6 +47,7 @@ func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instanc
 		i.options.MemoryPages = defaultMemoryPages
 	}
 	i.options.MemoryPages = min(i.options.MemoryPages, m.runtime.config.MaxMemoryPages)
+	i.mem.ledger = m.runtime.config.Memory
 	i.mem.limit, i.mem.own, i.mem.pause = uint64(i.options.MemoryPages)*pageSize, m.maxBytes, i.pause
 	i.deadline, _ = ctx.Deadline()
 	i.call = callContext{Context: ctx, inst: i}

@@ -1,6 +1,10 @@
 package sandbox
 
-import "github.com/tetratelabs/wazero/experimental"
+import (
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero/experimental"
+)
 
 // pageSize is the size of a WebAssembly page in bytes.
 const pageSize = 1 << 16
@@ -14,9 +18,14 @@ type linearMemory struct {
 	limit   uint64 // bytes the invocation may use
 	own     uint64 // bytes the module itself allows
 	refused bool   // growth beyond limit was asked for
-	pause   func()
-	image   *image // what it begins with
-	pages   memoryPages
+	// exhausted says that growth was refused because all instances together have
+	// what the runtime may use.
+	exhausted bool
+	pause     func()
+	image     *image // what it begins with
+	pages     memoryPages
+	ledger    *Ledger
+	size      uint64 // bytes in the ledger
 }
 
 // memoryPages is where the bytes live: reserved address space on Linux
@@ -45,7 +54,20 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 		m.refused = true
 		return nil
 	}
+	if size > m.size && !m.reserve(size) {
+		m.exhausted = true
+		return nil
+	}
 	return m.pages.resize(size)
+}
+
+// reserve enters size bytes in all into the ledger.
+func (m *linearMemory) reserve(size uint64) bool {
+	if !m.ledger.take(size - m.size) {
+		return false
+	}
+	m.size = size
+	return true
 }
 
 // Free implements experimental.LinearMemory.
@@ -54,4 +76,32 @@ func (m *linearMemory) Free() {
 		m.pages.free()
 		m.pages = nil
 	}
+	m.ledger.give(m.size)
+	m.size = 0
 }
+
+// Ledger counts the memory of all instances of the runtimes that share it against a
+// limit.
+type Ledger struct {
+	limit uint64
+	used  atomic.Uint64
+}
+
+// NewLedger makes a Ledger of that many bytes; 0 is half of the machine's memory, or
+// 4 GiB where that is not known.
+func NewLedger(limit uint64) *Ledger {
+	if limit == 0 {
+		limit = machineMemory() / 2
+	}
+	return &Ledger{limit: limit}
+}
+
+func (l *Ledger) take(n uint64) bool {
+	if l.used.Add(n) <= l.limit {
+		return true
+	}
+	l.give(n)
+	return false
+}
+
+func (l *Ledger) give(n uint64) { l.used.Add(-n) }

@@ -1,6 +1,10 @@
 package sandbox
 
 import (
+	"os"
+	"strconv"
+	"strings"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -37,4 +41,20 @@ func (r *reserved) free() {
 		_ = unix.Munmap(r.bytes)
 		r.bytes = nil
 	}
+}
+
+// machineMemory is the memory of the machine, or what the control group of the
+// process may use of it, in bytes.
+func machineMemory() uint64 {
+	total := uint64(8 << 30)
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) == nil {
+		total = uint64(info.Totalram) * uint64(info.Unit)
+	}
+	if b, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+		if limit, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64); err == nil {
+			total = min(total, limit)
+		}
+	}
+	return total
 }

@@ -116,13 +116,18 @@ func (m *Module) acquire(ctx context.Context, opts *InstanceOptions, from *Snaps
 	if from != nil {
 		inst.mem.image = from.image
 	}
-	if size := max(m.minBytes, inst.mem.image.size); size > inst.mem.limit {
+	size := max(m.minBytes, inst.mem.image.size)
+	if size > inst.mem.limit {
 		return nil, fmt.Errorf("%w: the module starts with %d MiB of memory, the limit is %d MiB", ErrOutOfMemory, size>>20, inst.mem.limit>>20)
 	}
 	if !m.runtime.live.TryRLock() {
 		return nil, ErrClosed
 	}
 	inst.live = true
+	if !inst.mem.reserve(size) {
+		inst.Release()
+		return nil, ErrExhausted
+	}
 	if err := inst.instantiate(from); err != nil {
 		inst.Release()
 		return nil, err

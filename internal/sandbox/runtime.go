@@ -32,6 +32,9 @@ type Config struct {
 	// MaxMemoryPages is the most memory, in pages of 64 KiB, any instance may be
 	// given. Defaults to 65536 (4 GiB); an instance's own limit is smaller.
 	MaxMemoryPages uint32
+	// Memory bounds what all instances together may have; growth beyond it is
+	// refused. Defaults to NewLedger(0), the runtime's own.
+	Memory *Ledger
 	// KeepModules is how many prepared modules are kept although nobody holds
 	// them. Defaults to 64.
 	KeepModules int
@@ -76,6 +79,9 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 	}
 	if r.config.MaxMemoryPages == 0 {
 		r.config.MaxMemoryPages = 1 << 16
+	}
+	if r.config.Memory == nil {
+		r.config.Memory = NewLedger(0)
 	}
 	if r.config.KeepModules == 0 {
 		r.config.KeepModules = 64
