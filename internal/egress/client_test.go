@@ -276,7 +276,10 @@ func raw(t *testing.T, f func(conn net.Conn, done <-chan struct{})) string {
 
 func TestEndsWithTheContext(t *testing.T) {
 	silent := raw(t, func(_ net.Conn, done <-chan struct{}) { <-done })
+	// An answer that comes before its request is none: both wait for it.
+	requested := func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1<<10)) }
 	drip := raw(t, func(conn net.Conn, done <-chan struct{}) {
+		requested(conn)
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
 		for {
 			select {
@@ -290,6 +293,7 @@ func TestEndsWithTheContext(t *testing.T) {
 		}
 	})
 	headers := raw(t, func(conn net.Conn, done <-chan struct{}) {
+		requested(conn)
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")
 		<-done
 	})
