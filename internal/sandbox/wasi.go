@@ -55,10 +55,10 @@ func wasiModule() HostModule {
 	add("clock_time_get", clockTimeGet, I32, I64, I32)
 	add("fd_advise", badf, I32, I64, I64, I32)
 	add("fd_allocate", badf, I32, I64, I64)
-	add("fd_close", fdClose, I32)
+	add("fd_close", fdStdio(errnoSuccess), I32)
 	add("fd_datasync", badf, I32)
 	add("fd_fdstat_get", fdFdstatGet, I32, I32)
-	add("fd_fdstat_set_flags", fdOnlyStdio, I32, I32)
+	add("fd_fdstat_set_flags", fdStdio(errnoSuccess), I32, I32)
 	add("fd_fdstat_set_rights", badf, I32, I64, I64)
 	add("fd_filestat_get", fdFilestatGet, I32, I32)
 	add("fd_filestat_set_size", badf, I32, I64)
@@ -70,9 +70,9 @@ func wasiModule() HostModule {
 	add("fd_read", fdRead, I32, I32, I32, I32)
 	add("fd_readdir", badf, I32, I32, I32, I64, I32)
 	add("fd_renumber", badf, I32, I32)
-	add("fd_seek", fdSeek, I32, I64, I32, I32)
+	add("fd_seek", fdStdio(errnoSpipe), I32, I64, I32, I32)
 	add("fd_sync", badf, I32)
-	add("fd_tell", fdTell, I32, I32)
+	add("fd_tell", fdStdio(errnoSpipe), I32, I32)
 	add("fd_write", fdWrite, I32, I32, I32, I32)
 	add("path_create_directory", badf, I32, I32, I32)
 	add("path_filestat_get", badf, I32, I32, I32, I32, I32)
@@ -185,18 +185,14 @@ func randomGet(_ context.Context, g *Instance, p []uint64) uint32 {
 	return errnoSuccess
 }
 
-func fdClose(_ context.Context, _ *Instance, p []uint64) uint32 {
-	if uint32(p[0]) > 2 {
-		return errnoBadf
+// fdStdio gives a call that does nothing to a standard stream but answer errno.
+func fdStdio(errno uint32) wasiCall {
+	return func(_ context.Context, _ *Instance, p []uint64) uint32 {
+		if uint32(p[0]) > 2 {
+			return errnoBadf
+		}
+		return errno
 	}
-	return errnoSuccess
-}
-
-func fdOnlyStdio(_ context.Context, _ *Instance, p []uint64) uint32 {
-	if uint32(p[0]) > 2 {
-		return errnoBadf
-	}
-	return errnoSuccess
 }
 
 const (
@@ -235,20 +231,6 @@ func fdFilestatGet(_ context.Context, g *Instance, p []uint64) uint32 {
 		return errnoFault
 	}
 	return errnoSuccess
-}
-
-func fdSeek(_ context.Context, _ *Instance, p []uint64) uint32 {
-	if uint32(p[0]) > 2 {
-		return errnoBadf
-	}
-	return errnoSpipe
-}
-
-func fdTell(_ context.Context, _ *Instance, p []uint64) uint32 {
-	if uint32(p[0]) > 2 {
-		return errnoBadf
-	}
-	return errnoSpipe
 }
 
 // vectors calls fn for each buffer of an iovec array until fn says stop. The
