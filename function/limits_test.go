@@ -48,8 +48,8 @@ func TestDeadlines(t *testing.T) {
 	must(t, err)
 	_, err = w.Upload(ctx, "tail", "", testguest.WAT(t, `(module (func $f return_call $f) (func (export "handle") call $f))`))
 	must(t, err)
-	_, err = w.Upload(ctx, "fill", "", testguest.WAT(t, `(module (memory (export "memory") 2000)
-		(func (export "handle") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 131072000)) (br $l))))`))
+	_, err = w.Upload(ctx, "fill", "", testguest.WAT(t, `(module (memory (export "memory") 512)
+		(func (export "handle") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 33000000)) (br $l))))`))
 	must(t, err)
 	_, err = w.Create(ctx, "js", "", "javascript", `export async function handle(event) {
 		if (event.do == "loop") for (;;) {}

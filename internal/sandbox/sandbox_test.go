@@ -100,8 +100,8 @@ func TestInterrupt(t *testing.T) {
 		"start":    `(module (func $f (loop $l (br $l))) (start $f) (func (export "handle")))`,
 		"straight": `(module (func $s (param i32) ` + straight + `) (func (export "handle") (loop $l (call $s (i32.const 1)) (br $l))))`,
 		"divide":   `(module (func $s (param i64) ` + divide + `) (func (export "handle") (loop $l (call $s (i64.const 1)) (br $l))))`,
-		"fill":     `(module (memory 2000) (func (export "handle") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 131000000)) (br $l))))`,
-		"copy":     `(module (memory 2000) (func (export "handle") (loop $l (memory.copy (i32.const 0) (i32.const 65000000) (i32.const 65000000)) (br $l))))`,
+		"fill":     `(module (memory 512) (func (export "handle") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 33000000)) (br $l))))`,
+		"copy":     `(module (memory 512) (func (export "handle") (loop $l (memory.copy (i32.const 0) (i32.const 16000000) (i32.const 16000000)) (br $l))))`,
 		"misses": `(module (memory 2000) (func (export "handle") (local i32) (loop $l
 			(local.set 0 (i32.rem_u (i32.add (i32.mul (local.get 0) (i32.const 1103515245)) (i32.const 12345)) (i32.const 131000000)))
 			(i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1))) (br $l))))`,
