@@ -45,12 +45,6 @@ func New(ctx context.Context, rt *sandbox.Runtime) (*Engine, error) {
 	return &Engine{runtime: rt}, nil
 }
 
-// Embedded says whether this binary holds the JavaScript engine.
-func Embedded() bool {
-	_, err := engineWasm()
-	return err == nil
-}
-
 // Prepare compiles QuickJS and the prelude, which otherwise the first script waits
 // for (about a second). The error is ErrNotEmbedded when the binary lacks QuickJS.
 func (e *Engine) Prepare(ctx context.Context) error {

@@ -94,9 +94,6 @@ func (i *Instance) Call(name string, args ...uint64) ([]uint64, error) {
 	return results, nil
 }
 
-// Context is the context the instance was acquired with.
-func (i *Instance) Context() context.Context { return i.ctx }
-
 // Host is what InstanceOptions.Host was.
 func (i *Instance) Host() any { return i.options.Host }
 
@@ -124,15 +121,6 @@ func (i *Instance) Write(ptr uint32, b []byte) bool {
 func (i *Instance) WriteUint32(ptr, v uint32) bool {
 	mem := i.guest.Memory()
 	return mem != nil && mem.WriteUint32Le(ptr, v)
-}
-
-// Global gives the value of an exported global.
-func (i *Instance) Global(name string) (uint64, bool) {
-	g := i.guest.ExportedGlobal(name)
-	if g == nil {
-		return 0, false
-	}
-	return g.Get(), true
 }
 
 // PeakMemory is the most memory the instance had, in bytes. Linear memory never

@@ -436,9 +436,6 @@ func (s *scanner) atomicInstruction(at int) {
 	case op == 0x03: // atomic.fence
 		s.zero(at)
 	case op <= 0x02, op >= 0x10 && op <= 0x4e:
-		if op == 0x01 || op == 0x02 {
-			s.m.Code.AtomicWait = true
-		}
 		s.access(at)
 		s.memoryArgument(at)
 	default:

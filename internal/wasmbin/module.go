@@ -182,8 +182,6 @@ type CodeStats struct {
 	MaxBodyBytes, MaxLocals, MaxNesting int
 	// Work estimates how long the compiler needs beyond what the size explains, in microseconds.
 	Work int
-	// AtomicWait says that the code can sleep on a shared memory, where no check is compiled in.
-	AtomicWait bool
 }
 
 type section struct {
