@@ -70,8 +70,8 @@ func invalidArtifact(op string, err error) error {
 		return fail(ErrInternal, "%s: %w", op, err)
 	case errors.Is(err, sandbox.ErrInvalidModule):
 		return &Error{Code: ErrInvalidArtifact.Code, Message: op + ": " + strings.TrimPrefix(err.Error(), sandbox.ErrInvalidModule.Error()+": "), Cause: err}
-	case errors.Is(err, sandbox.ErrOutOfMemory):
-		return &Error{Code: ErrInvalidArtifact.Code, Message: op + ": " + err.Error(), Cause: err}
+	case errors.Is(err, sandbox.ErrExhausted):
+		return exhausted(op, err)
 	case errors.As(err, &js):
 		return &Error{Code: ErrInvalidArtifact.Code, Message: op + ": " + js.Error(), Stderr: js.Stack, Cause: err}
 	}
@@ -83,6 +83,11 @@ func interrupted(op string, err error) *Error {
 		return &Error{Code: ErrDeadlineExceeded.Code, Message: op + ": deadline exceeded", Cause: err}
 	}
 	return &Error{Code: ErrCancelled.Code, Message: op + ": cancelled", Cause: err}
+}
+
+// exhausted is no fault of the artifact or the function: there was no memory left.
+func exhausted(op string, err error) *Error {
+	return &Error{Code: ErrBusy.Code, Message: op + ": " + err.Error() + "; try again in a moment", Cause: err}
 }
 
 // guestError turns how a guest ended into an Error of op.
@@ -102,7 +107,8 @@ func guestError(op string, err error, stderr string) error {
 		e = interrupted(op, err)
 		e.Stderr = stderr
 	case errors.Is(err, sandbox.ErrExhausted):
-		e.Code, e.Message = ErrBusy.Code, op+": "+err.Error()+"; try again in a moment"
+		e = exhausted(op, err)
+		e.Stderr = stderr
 	case errors.Is(err, sandbox.ErrOutOfMemory):
 		e.Code, e.Message = ErrMemoryExceeded.Code, op+": "+err.Error()
 	case errors.As(err, &exit):

@@ -229,6 +229,19 @@ export function handle(event: E): string { return "hi " + event.name }`)
 	if !errors.Is(err, function.ErrFunction) || !strings.Contains(err.Error(), "function.ts:4:") {
 		t.Errorf("runtime error: %v", err)
 	}
+	// ... and its stack is in the error and in the log, with the user's lines.
+	_, err = w.Create(ctx, "deep", "", "typescript", "type X = number\nfunction inner(o: any): X {\n  return o.missing.deep()\n}\nexport const handle = (): X => inner({})")
+	must(t, err)
+	res, err := w.Do(ctx, "deep", nil)
+	var fe *function.Error
+	if !errors.As(err, &fe) {
+		t.Fatalf("runtime error: %v", err)
+	}
+	for _, where := range []string{fe.Stderr, string(res.Log)} {
+		if !strings.Contains(where, "at inner (function.ts:3:") || !strings.Contains(where, "function.ts:5:") {
+			t.Errorf("stack %q", where)
+		}
+	}
 }
 
 func TestInvocationRecord(t *testing.T) {

@@ -182,6 +182,9 @@ func TestTotalMemory(t *testing.T) {
 	if _, err := w.InvokeWithEvent(ctx, "echo", 10*second, []byte(`{"do":"allocate"}`)); !errors.Is(err, function.ErrBusy) {
 		t.Errorf("allocating without end: %v", err)
 	}
+	if _, err := w.Upload(ctx, "large", "", testguest.WAT(t, `(module (memory 512) (func (export "handle")))`)); !errors.Is(err, function.ErrBusy) {
+		t.Errorf("deploying what there is no memory for: %v", err)
+	}
 	out, err := w.InvokeWithEvent(ctx, "echo", 10*second, []byte(`{"do":"echo","text":"room again"}`))
 	if err != nil || string(out) != "room again" {
 		t.Errorf("afterwards: %q, %v", out, err)

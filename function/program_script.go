@@ -3,6 +3,7 @@ package function
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"flagbase.dev/internal/bundle"
 	"flagbase.dev/internal/quickjs"
@@ -53,6 +54,11 @@ func (p *scriptProgram) run(ctx context.Context, in *input) (*result, error) {
 		call.Stdout = in.stdout
 	}
 	ran, err := p.program.Run(ctx, call)
+	var thrown *quickjs.Error
+	if errors.As(err, &thrown) {
+		// Where a runtime prints what nobody caught.
+		fmt.Fprintln(in.log, thrown.Stack)
+	}
 	res := &result{}
 	if ran == nil {
 		return res, err
