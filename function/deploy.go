@@ -116,6 +116,7 @@ func (s *Store) Update(ctx context.Context, id, name, description, source string
 			return nil, err
 		}
 	}
+	defer s.catalog.forget(f.ID, false)
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE flagbase_functions SET name = ?, description = ?, updated_at = ? WHERE id = ?`,
 			name, description, database.Micros(time.Now()), f.ID)
@@ -143,13 +144,18 @@ func (s *Store) Activate(ctx context.Context, id string, version int) (*Function
 		return nil, err
 	}
 	defer unlock()
-	v, err := s.version(ctx, op, f, `version = ?`, version)
+	v, err := s.version(ctx, op, f.ID, f.Name, `version = ?`, version)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.program(ctx, op, f, v); err != nil {
+	l, err := s.function(ctx, op, f.ID)
+	if err != nil {
 		return nil, err
 	}
+	if _, err := s.program(ctx, op, l, version); err != nil {
+		return nil, err
+	}
+	defer s.catalog.forget(f.ID, false)
 	err = s.db.Write(ctx, func(tx *sql.Tx) error { return activate(ctx, tx, v) })
 	if err != nil {
 		return nil, s.broken(ctx, op, err)
@@ -283,7 +289,9 @@ func (s *Store) commit(ctx context.Context, op string, f *stored, a *artifact) (
 		FunctionVersion: FunctionVersion{ID: newID(versionPrefix), FunctionID: f.ID, Source: a.source, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)},
 		language:        a.language, runtime: a.runtime(),
 	}
-	if err := s.record(ctx, what, v, a.wasm); err != nil {
+	err = s.record(ctx, what, v, a.wasm)
+	s.catalog.forget(f.ID, false)
+	if err != nil {
 		if v.artifact != "" {
 			s.dropArtifact(context.WithoutCancel(ctx), v.artifact)
 		}
@@ -292,7 +300,9 @@ func (s *Store) commit(ctx context.Context, op string, f *stored, a *artifact) (
 		}
 		return nil, s.broken(ctx, what, err)
 	}
-	s.keepProgram(v.ID, ready)
+	if l, err := s.function(context.WithoutCancel(ctx), op, f.ID); err == nil {
+		s.catalog.keepReady(l.resident, v.Version, ready)
+	}
 	return v, nil
 }
 

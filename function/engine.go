@@ -36,11 +36,29 @@ type EngineOptions struct {
 	// Timeout is the wall time of an invocation whose caller gives none.
 	// Defaults to 30 s.
 	Timeout time.Duration
+	// ComputeLimit is how long the guest of one invocation may compute: wall time in its
+	// own code, host calls and waiting not counted. Beyond it the invocation fails with
+	// ErrComputeExceeded. Defaults to no limit but that of wall time.
+	ComputeLimit time.Duration
 	// MaxCallDepth is how deep functions may invoke each other. Defaults to 16.
 	MaxCallDepth int
-	// MaxConcurrency is how many invocations of one function run at once; one
-	// more waits a moment and then fails with ErrBusy. Defaults to 100.
+	// MaxConcurrency is how many invocations of one function run at once. Defaults
+	// to 100.
 	MaxConcurrency int
+	// MaxQueue is how many more of one function may wait for their turn, in the order
+	// they came; beyond it they fail with ErrBusy at once. Negative lets none wait.
+	// Defaults to MaxConcurrency.
+	MaxQueue int
+	// QueueTimeout is how long they may wait; then they fail with ErrBusy. Defaults
+	// to 1 s.
+	QueueTimeout time.Duration
+	// HistoryAge is how long the records of invocations are kept. Negative is for ever.
+	// Defaults to 30 days.
+	HistoryAge time.Duration
+	// HistoryPerFunction is how many records of each function are kept, the newest.
+	// Negative is all. Up to 5 % more are there until they are deleted, in the
+	// background. Defaults to 100,000.
+	HistoryPerFunction int
 	// Fetch is where functions may send HTTP requests. Defaults to every host
 	// with a public address.
 	Fetch *FetchPolicy
@@ -101,11 +119,15 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 	setDefault(&o.Timeout, 30*time.Second)
 	setDefault(&o.MaxCallDepth, 16)
 	setDefault(&o.MaxConcurrency, 100)
+	setDefault(&o.MaxQueue, o.MaxConcurrency)
+	setDefault(&o.QueueTimeout, time.Second)
+	setDefault(&o.HistoryAge, 30*24*time.Hour)
+	setDefault(&o.HistoryPerFunction, 100_000)
 	if o.MemoryLimitBytes < 1<<16 || o.MemoryLimitBytes > 4<<30-1<<16 {
 		return nil, fail(ErrInvalid, "new engine: a memory limit of %d bytes is not between 64 KiB and 4 GiB", o.MemoryLimitBytes)
 	}
 	if o.TotalMemoryBytes < 0 || o.OutputLimitBytes < 0 || o.LogLimitBytes < 0 || o.EventLimitBytes < 0 || o.ArtifactLimitBytes < 0 ||
-		o.Timeout < 0 || o.MaxCallDepth < 0 || o.MaxConcurrency < 0 {
+		o.Timeout < 0 || o.ComputeLimit < 0 || o.MaxCallDepth < 0 || o.MaxConcurrency < 0 || o.QueueTimeout < 0 {
 		return nil, fail(ErrInvalid, "new engine: a limit is negative")
 	}
 	policy := o.Fetch
@@ -158,6 +180,7 @@ func (e *Engine) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	for _, h := range histories {
+		h.keep.close()
 		_ = h.flush(ctx)
 	}
 }
@@ -220,7 +243,7 @@ func (e *Engine) invokeModule(ctx context.Context, op string, wasm []byte, timeo
 	if err != nil {
 		return invalidArtifact(op, err)
 	}
-	program, err := newModuleProgram(module, entry)
+	program, err := newModuleProgram(module, len(wasm), entry)
 	if err != nil {
 		return fail(ErrInvalidArtifact, "%s: %w", op, err)
 	}
@@ -229,14 +252,18 @@ func (e *Engine) invokeModule(ctx context.Context, op string, wasm []byte, timeo
 	if deps == nil {
 		deps = &HostDeps{}
 	}
-	call, err := e.newCall(ctx, deps, deps.FnID)
+	services, err := e.services(ctx, deps)
+	if err != nil {
+		return err
+	}
+	call, err := newCall(ctx, services, deps.FnID, deps.InvID, deps.TraceID)
 	if err != nil {
 		return err
 	}
 	ctx, span := deps.Tracer.Start(ctx, "invoke module", spanOptions(deps))
 	call.TraceID = span.Context().TraceIDString()
 	log := newLog(e.options.LogLimitBytes)
-	in := &input{call: call, stdout: out, log: log, memoryPages: e.memoryPages(), function: deps.FnID}
+	in := &input{call: call, stdout: out, log: log, memoryPages: e.memoryPages(), function: deps.FnID, compute: e.options.ComputeLimit}
 	res, err := program.run(ctx, in)
 	if err == nil {
 		err = out.finish(res.returned)

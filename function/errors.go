@@ -43,6 +43,7 @@ var (
 	ErrInvalidArtifact  = &Error{Code: "invalid_artifact", Message: "the artifact cannot be deployed"}
 	ErrTooLarge         = &Error{Code: "too_large", Message: "larger than the limit"}
 	ErrDeadlineExceeded = &Error{Code: "deadline_exceeded", Message: "the function did not end before its deadline"}
+	ErrComputeExceeded  = &Error{Code: "compute_exceeded", Message: "the function computed for longer than its limit"}
 	ErrMemoryExceeded   = &Error{Code: "memory_exceeded", Message: "the function needed more memory than its limit"}
 	ErrOutputExceeded   = &Error{Code: "output_exceeded", Message: "the function's output is larger than its limit"}
 	ErrFunction         = &Error{Code: "function_error", Message: "the function failed"}
@@ -106,6 +107,8 @@ func guestError(op string, err error, stderr string) error {
 	case errors.Is(err, sandbox.ErrInterrupted):
 		e = interrupted(op, err)
 		e.Stderr = stderr
+	case errors.Is(err, sandbox.ErrComputeExceeded):
+		e.Code, e.Message = ErrComputeExceeded.Code, op+": "+err.Error()
 	case errors.Is(err, sandbox.ErrExhausted):
 		e = exhausted(op, err)
 		e.Stderr = stderr

@@ -2,9 +2,10 @@ package function
 
 import (
 	"context"
-	"database/sql"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flagbase.dev/internal/database"
@@ -13,7 +14,7 @@ import (
 
 const (
 	// historyDelay is how long the writer gathers records before it writes them.
-	// A process that is killed loses at most what came in this time.
+	// A process that is killed loses what came in this time and in that of one write.
 	historyDelay = 20 * time.Millisecond
 	// historyBound is how many records, and how many metrics, may wait to be written,
 	// and historyBytes how large the records may be together. Then new invocations and
@@ -21,6 +22,9 @@ const (
 	// growing.
 	historyBound = 10_000
 	historyBytes = 64 << 20
+	// historyShards divide the queue, so that invocations that begin or end at the same
+	// moment do not wait for each other.
+	historyShards = 16
 )
 
 // record is one row of flagbase_invocations.
@@ -28,7 +32,12 @@ type record struct {
 	FunctionInvocation
 	version int
 	code    string
+	compute time.Duration
 	log     []byte
+
+	shard      *historyShard
+	prev, next *record // in shard.open
+	stored     bool    // it is in the database, as running
 }
 
 // size is about what r holds of memory.
@@ -36,33 +45,19 @@ func (r *record) size() int64 {
 	return int64(512 + len(r.Output) + len(r.Error) + len(r.log))
 }
 
-// batch is what is written in one transaction.
-type batch struct {
-	records map[string]*record
-	order   []string
-	bytes   int64 // of records
-	metrics []hostabi.Metric
-	stamps  []time.Time // of metrics
+// historyShard is a part of the queue.
+type historyShard struct {
+	mu   sync.Mutex
+	open record    // ring of invocations that run, oldest first
+	done []*record // have ended, not yet in the database
+	_    [64]byte  // a cache line of its own
 }
 
-func (b *batch) put(r *record) {
-	if old := b.records[r.ID]; old != nil {
-		b.bytes -= old.size()
-	} else {
-		b.order = append(b.order, r.ID)
-	}
-	if b.records == nil {
-		b.records = make(map[string]*record)
-	}
-	b.records[r.ID] = r
-	b.bytes += r.size()
+// timedMetric is a custom metric and when it was published.
+type timedMetric struct {
+	hostabi.Metric
+	at time.Time
 }
-
-func (b *batch) publish(m hostabi.Metric, at time.Time) {
-	b.metrics, b.stamps = append(b.metrics, m), append(b.stamps, at)
-}
-
-func (b *batch) empty() bool { return len(b.order)+len(b.metrics) == 0 }
 
 // history writes invocations and custom metrics in batches: one transaction for
 // what came within 20 ms. Its goroutine runs only while there is something to
@@ -71,12 +66,17 @@ func (b *batch) empty() bool { return len(b.order)+len(b.metrics) == 0 }
 type history struct {
 	db    *database.DB
 	write chan struct{} // held while a batch is written
+	keep  retention
 
-	mu      sync.Mutex
-	queue   batch
-	writing batch         // taken from queue, not yet in the database
-	space   chan struct{} // closed when writing was emptied
-	running bool
+	shards  [historyShards]historyShard
+	waiting atomic.Int64 // records that have ended and are not in the database
+	bytes   atomic.Int64 // of them
+	running atomic.Bool  // the goroutine
+
+	mu      sync.Mutex // guards what follows; never held during I/O
+	metrics []timedMetric
+	pending int           // metrics, with those being written
+	space   chan struct{} // closed when a batch was written
 }
 
 // history gives the writer for db; one per database, shared by all stores on it.
@@ -85,32 +85,54 @@ func (e *Engine) history(db *database.DB) *history {
 	defer e.mu.Unlock()
 	h := e.histories[db]
 	if h == nil {
-		h = &history{db: db, write: make(chan struct{}, 1), space: make(chan struct{})}
+		h = newHistory(db, e.options.HistoryAge, e.options.HistoryPerFunction)
 		e.histories[db] = h
 	}
 	return h
 }
 
-// begin queues an invocation as running. It waits for space, at most until ctx ends.
-func (h *history) begin(ctx context.Context, r *record) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	err := h.wait(ctx, func() bool {
-		return len(h.queue.order)+len(h.writing.order) >= historyBound || h.queue.bytes+h.writing.bytes >= historyBytes
-	})
-	if err == nil {
-		h.queue.put(r)
-		h.wake()
+func newHistory(db *database.DB, age time.Duration, perFunction int) *history {
+	h := &history{db: db, write: make(chan struct{}, 1), space: make(chan struct{})}
+	h.keep.age, h.keep.perFunction, h.keep.written = age, perFunction, map[string]int{}
+	for i := range h.shards {
+		open := &h.shards[i].open
+		open.prev, open.next = open, open
 	}
-	return err
+	return h
 }
 
-// put queues a later state of an invocation that begin let in; it replaces an earlier
-// one. It does not wait, because the invocation's time may be over.
+// begin lets an invocation in. It waits for space, at most until ctx ends.
+func (h *history) begin(ctx context.Context, r *record) error {
+	full := func() bool { return h.waiting.Load() >= historyBound || h.bytes.Load() >= historyBytes }
+	if full() {
+		h.mu.Lock()
+		err := h.wait(ctx, full)
+		h.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	s := &h.shards[rand.Uint32()%historyShards]
+	r.shard = s
+	s.mu.Lock()
+	r.prev, r.next = s.open.prev, &s.open
+	r.prev.next, r.next.prev = r, r
+	s.mu.Unlock()
+	h.wake()
+	return nil
+}
+
+// put queues the end of an invocation that begin let in. It does not wait, because
+// the invocation's time may be over. r belongs to the writer from here on.
 func (h *history) put(r *record) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.queue.put(r)
+	h.waiting.Add(1)
+	h.bytes.Add(r.size())
+	s := r.shard
+	s.mu.Lock()
+	r.prev.next, r.next.prev = r.next, r.prev
+	r.prev, r.next = nil, nil
+	s.done = append(s.done, r)
+	s.mu.Unlock()
 	h.wake()
 }
 
@@ -118,12 +140,13 @@ func (h *history) put(r *record) {
 func (h *history) Publish(ctx context.Context, m hostabi.Metric) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	err := h.wait(ctx, func() bool { return len(h.queue.metrics)+len(h.writing.metrics) >= historyBound })
-	if err == nil {
-		h.queue.publish(m, time.Now())
-		h.wake()
+	if err := h.wait(ctx, func() bool { return h.pending >= historyBound }); err != nil {
+		return err
 	}
-	return err
+	h.metrics = append(h.metrics, timedMetric{m, time.Now()})
+	h.pending++
+	h.wake()
+	return nil
 }
 
 // wait waits, with h.mu held on entry and return, until full is false or ctx ends.
@@ -144,8 +167,7 @@ func (h *history) wait(ctx context.Context, full func() bool) error {
 }
 
 func (h *history) wake() {
-	if !h.running {
-		h.running = true
+	if !h.running.Load() && h.running.CompareAndSwap(false, true) {
 		go h.run()
 	}
 }
@@ -153,97 +175,114 @@ func (h *history) wake() {
 func (h *history) run() {
 	for {
 		time.Sleep(historyDelay)
-		if err := h.flush(context.Background()); err != nil {
+		if err := h.writeBatch(context.Background(), historyDelay); err != nil {
 			slog.Error("write invocation history", "error", err)
 			time.Sleep(time.Second)
 		}
-		h.mu.Lock()
-		if h.queue.empty() {
-			h.running = false
-			h.mu.Unlock()
-			return
+		if h.idle() {
+			h.running.Store(false)
+			// What came between the look and the store found the goroutine running.
+			if h.idle() || !h.running.CompareAndSwap(false, true) {
+				return
+			}
 		}
-		h.mu.Unlock()
 	}
 }
 
-// flush writes all that is queued. When it returns nil, whatever was put before it
-// was called can be read. What could not be written is dropped only when the
-// database is closed; otherwise it is kept and tried again.
-func (h *history) flush(ctx context.Context) error {
+// idle says whether nothing is left that will have to be written without anybody
+// calling again.
+func (h *history) idle() bool {
+	if h.waiting.Load() > 0 {
+		return false
+	}
+	h.mu.Lock()
+	metrics := h.pending
+	h.mu.Unlock()
+	if metrics > 0 {
+		return false
+	}
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		newest := s.open.prev
+		fresh := newest != &s.open && !newest.stored
+		s.mu.Unlock()
+		if fresh {
+			return false
+		}
+	}
+	return true
+}
+
+// flush writes all there is. When it returns nil, whatever began or ended before it
+// was called can be read.
+func (h *history) flush(ctx context.Context) error { return h.writeBatch(ctx, 0) }
+
+// writeBatch writes what has ended, and as running what began at least delay ago.
+// What could not be written is dropped only when the database is closed; otherwise it
+// is kept and tried again.
+func (h *history) writeBatch(ctx context.Context, delay time.Duration) error {
 	select {
 	case h.write <- struct{}{}:
 		defer func() { <-h.write }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	h.mu.Lock()
-	h.writing, h.queue = h.queue, batch{}
-	b := h.writing
-	h.mu.Unlock()
+	b := h.take(delay)
 	if b.empty() {
 		return nil
 	}
-	err := h.db.Write(ctx, func(tx *sql.Tx) error {
-		for _, id := range b.order {
-			if err := writeRecord(ctx, tx, b.records[id]); err != nil {
-				return err
-			}
-		}
-		for i, m := range b.metrics {
-			_, err := tx.ExecContext(ctx, `INSERT INTO flagbase_metrics (name, value, tags, function_id, invocation_id, created_at) VALUES (?, ?, ?, ?, ?, ?)`,
-				m.Name, m.Value, string(m.Tags), m.FunctionID, m.InvocationID, database.Micros(b.stamps[i]))
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	keep := err != nil && h.db.SQL().PingContext(context.Background()) == nil
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if keep { // in front of what came meanwhile
-		for _, id := range h.queue.order {
-			b.put(h.queue.records[id])
-		}
-		b.metrics, b.stamps = append(b.metrics, h.queue.metrics...), append(b.stamps, h.queue.stamps...)
-		h.queue = b
+	err := b.store(ctx, h.db)
+	if err != nil && h.db.SQL().PingContext(context.Background()) == nil {
+		h.putBack(b)
+		return err
 	}
-	h.writing = batch{}
+	if err == nil {
+		h.retain(b)
+	}
+	for _, r := range b.ended {
+		h.bytes.Add(-r.size())
+	}
+	h.waiting.Add(-int64(len(b.ended)))
+	h.mu.Lock()
+	h.pending -= len(b.metrics)
 	close(h.space)
 	h.space = make(chan struct{})
+	h.mu.Unlock()
 	return err
 }
 
-// writeRecord upserts one invocation, unless its function was deleted meanwhile.
-func writeRecord(ctx context.Context, tx *sql.Tx, r *record) error {
-	var completed *int64
-	if r.CompletedAt != nil {
-		t := database.Micros(*r.CompletedAt)
-		completed = &t
+func (h *history) take(delay time.Duration) *batch {
+	b := &batch{}
+	before := time.Now().Add(-delay)
+	for i := range h.shards {
+		s := &h.shards[i]
+		s.mu.Lock()
+		b.ended = append(b.ended, s.done...)
+		clear(s.done)
+		s.done = s.done[:0]
+		// Newest first: what came before one that is old enough is so too, and what came
+		// before a stored one is stored.
+		old := false
+		for r := s.open.prev; r != &s.open && !r.stored; r = r.prev {
+			if old = old || !r.StartedAt.After(before); old {
+				b.began = append(b.began, running{r, r.ID, r.FunctionID, r.TraceID, r.version, r.StartedAt})
+			}
+		}
+		s.mu.Unlock()
 	}
-	if r.log == nil {
-		r.log = []byte{}
-	}
-	_, err := tx.ExecContext(ctx, `
-		INSERT INTO flagbase_invocations (id, function_id, version, started_at, completed_at, success, code, output, error,
-			execution_ms, peak_memory_bytes, host_calls, output_size_bytes, trace_id, log)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM flagbase_functions WHERE id = ?)
-		ON CONFLICT (id) DO UPDATE SET completed_at = excluded.completed_at, success = excluded.success, code = excluded.code,
-			output = excluded.output, error = excluded.error, execution_ms = excluded.execution_ms,
-			peak_memory_bytes = excluded.peak_memory_bytes, host_calls = excluded.host_calls,
-			output_size_bytes = excluded.output_size_bytes, log = excluded.log`,
-		r.ID, r.FunctionID, r.version, database.Micros(r.StartedAt), completed, r.Success, r.code, r.Output, r.Error,
-		r.ExecutionMs, r.PeakMemoryBytes, r.HostCalls, r.OutputSizeBytes, r.TraceID, r.log, r.FunctionID)
-	return err
+	h.mu.Lock()
+	b.metrics, h.metrics = h.metrics, nil
+	h.mu.Unlock()
+	return b
 }
 
-// markInterrupted ends the records of invocations that a crash cut short.
-func markInterrupted(ctx context.Context, db *database.DB) error {
-	return db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE flagbase_invocations SET completed_at = ?, success = 0, code = ?, error = ?
-			WHERE completed_at IS NULL`,
-			database.Micros(time.Now()), ErrInterrupted.Code, ErrInterrupted.Code+": "+ErrInterrupted.Message)
-		return err
-	})
+func (h *history) putBack(b *batch) {
+	s := &h.shards[0]
+	s.mu.Lock()
+	s.done = append(b.ended, s.done...)
+	s.mu.Unlock()
+	h.mu.Lock()
+	h.metrics = append(b.metrics, h.metrics...)
+	h.mu.Unlock()
 }

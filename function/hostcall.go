@@ -14,35 +14,58 @@ import (
 	"flagbase.dev/tracing"
 )
 
-// newCall binds one invocation to the services it may reach.
-func (e *Engine) newCall(ctx context.Context, deps *HostDeps, functionName string) (*hostabi.Call, error) {
-	services := &hostabi.Services{
-		Buckets: deps.Storage,
-		Flags:   deps.Flags,
-		Tables:  deps.Tables,
-		Tracer:  deps.Tracer,
-		Fetch:   e.fetch,
+// services are what the invocations that deps is for may reach.
+func (e *Engine) services(ctx context.Context, deps *HostDeps) (*hostabi.Services, error) {
+	s := &hostabi.Services{
+		Buckets:  deps.Storage,
+		Flags:    deps.Flags,
+		FlagsFor: flagsFor,
+		Tables:   deps.Tables,
+		Tracer:   deps.Tracer,
+		Fetch:    e.fetch,
 	}
 	if deps.Store != nil {
-		services.Functions = siblings{deps.Store}
+		s.Functions = siblings{deps.Store}
 	}
 	if deps.DB != nil {
 		db, err := database.Use(ctx, deps.DB)
 		if err != nil {
 			return nil, fail(ErrInternal, "invoke: %w", err)
 		}
-		services.Metrics = e.history(db)
+		s.Metrics = e.history(db)
 	}
 	if e.options.Secrets != nil {
-		services.Secrets = &grantedSecrets{source: e.options.Secrets, name: functionName}
+		s.Secrets = &grantedSecrets{source: e.options.Secrets, name: deps.FnID}
 	}
+	return s, nil
+}
+
+// servicesOf are what the invocations of a stored function may reach.
+func (s *Store) servicesOf(name string) *hostabi.Services {
+	services := &hostabi.Services{
+		Buckets:   s.bucket,
+		Flags:     s.flags,
+		FlagsFor:  flagsFor,
+		Tables:    s.tables,
+		Tracer:    s.tracer,
+		Functions: siblings{s},
+		Fetch:     s.engine.fetch,
+		Metrics:   s.history,
+	}
+	if source := s.engine.options.Secrets; source != nil {
+		services.Secrets = &grantedSecrets{source: source, name: name}
+	}
+	return services
+}
+
+// newCall binds one invocation to the services it may reach.
+func newCall(ctx context.Context, services *hostabi.Services, functionID, invocationID, traceID string) (*hostabi.Call, error) {
 	call := &hostabi.Call{
 		Services:     services,
-		FunctionID:   deps.FnID,
-		InvocationID: deps.InvID,
-		TraceID:      deps.TraceID,
+		FunctionID:   functionID,
+		InvocationID: invocationID,
+		TraceID:      traceID,
 		FlagTag:      flagContextFrom(ctx),
-		Flags:        &feature.Context{Attributes: map[string]any{"function_id": deps.FnID}},
 	}
 	if cc, ok := callerFrom(ctx); ok {
 		caller, err := json.Marshal(cc)
@@ -50,14 +73,22 @@ func (e *Engine) newCall(ctx context.Context, deps *HostDeps, functionName strin
 			return nil, fail(ErrInvalid, "invoke: caller context: %w", err)
 		}
 		call.Caller = caller
-		call.Flags.TargetingKey = cc.UserID
-		call.Flags.Attributes["user_id"] = cc.UserID
-		call.Flags.Attributes["role"] = cc.Role
-		call.Flags.Attributes["tenant_id"] = cc.TenantID
-		call.Flags.Attributes["email"] = cc.Email
-		call.Flags.Attributes["groups"] = cc.Groups
 	}
 	return call, nil
+}
+
+// flagsFor says whom flags are evaluated for. Most invocations never ask.
+func flagsFor(ctx context.Context, call *hostabi.Call) *feature.Context {
+	who := &feature.Context{Attributes: map[string]any{"function_id": call.FunctionID}}
+	if cc, ok := callerFrom(ctx); ok {
+		who.TargetingKey = cc.UserID
+		who.Attributes["user_id"] = cc.UserID
+		who.Attributes["role"] = cc.Role
+		who.Attributes["tenant_id"] = cc.TenantID
+		who.Attributes["email"] = cc.Email
+		who.Attributes["groups"] = cc.Groups
+	}
+	return who
 }
 
 // spanOptions keeps a trace id that came without a span context, as embedders

@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -16,6 +17,10 @@ type InvokeRequest struct {
 	// Timeout is the wall time the invocation may take; the deadline of the
 	// context holds as well. Defaults to the engine's Timeout.
 	Timeout time.Duration
+	// ComputeLimit is how long the guest may compute: wall time in its own code, host
+	// calls not counted. It can lower the engine's ComputeLimit, not raise it. Defaults
+	// to that.
+	ComputeLimit time.Duration
 	// Event is what the function reads as its event.
 	Event []byte
 	// Stdout gets the output as it is written, if set; then
@@ -39,7 +44,8 @@ type InvokeResult struct {
 	HTTP         *HTTPResponse // of a web handler; its body is Output too
 	Log          []byte
 	Metrics      WASIMetrics
-	Duration     time.Duration
+	Duration     time.Duration // wall time, from the beginning
+	Compute      time.Duration // of it, in the guest's own code
 }
 
 // Invoke executes a ready function and returns its output. timeout 0 means the
@@ -92,19 +98,22 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	if depth > o.MaxCallDepth {
 		return nil, fail(ErrCallDepth, "%s: functions invoke each other more than %d deep", op, o.MaxCallDepth)
 	}
-	f, v, err := s.resolve(ctx, op, id, req.Version)
+	f, err := s.function(ctx, op, id)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.program(ctx, op, f, v)
+	version := req.Version
+	if version == 0 {
+		version = f.active
+	}
+	p, err := s.program(ctx, op, f, version)
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.slot(ctx, op, f)
-	if err != nil {
-		return nil, err
+	if err := f.queue.enter(ctx); err != nil {
+		return nil, f.notEntered(op, err)
 	}
-	defer release()
+	defer f.queue.leave()
 
 	timeout := req.Timeout
 	if timeout <= 0 {
@@ -112,22 +121,19 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, depthKey{}, depth), timeout)
 	defer cancel()
-	r := &record{FunctionInvocation: FunctionInvocation{ID: newID(invocationPrefix), FunctionID: f.ID, StartedAt: time.Now()}, version: v.Version}
-	ctx, span := s.tracer.Start(ctx, op+" "+f.Name, &tracing.StartOptions{FunctionID: f.ID, InvocationID: r.ID})
-	r.TraceID = span.Context().TraceIDString()
-	call, err := s.engine.newCall(ctx, &HostDeps{
-		Storage: s.bucket, Flags: s.flags, Store: s, Tables: s.tables, Tracer: s.tracer, DB: s.db.SQL(),
-		FnID: f.ID, InvID: r.ID, TraceID: r.TraceID,
-	}, f.Name)
-	if err != nil {
-		span.End(err)
-		return nil, err
+	r := &record{FunctionInvocation: FunctionInvocation{ID: newID(invocationPrefix), FunctionID: f.id, StartedAt: time.Now()}, version: version}
+	ctx, span := s.tracer.Start(ctx, f.span, &tracing.StartOptions{FunctionID: f.id, InvocationID: r.ID})
+	place := span.Context()
+	r.TraceID = place.TraceIDString()
+	res := &InvokeResult{InvocationID: r.ID, TraceID: r.TraceID, Traceparent: place.Traceparent(), Version: version}
+	call, err := newCall(ctx, f.services, f.id, r.ID, r.TraceID)
+	if err == nil {
+		call.Event = event
+		if err = s.history.begin(ctx, r); err != nil {
+			err = interrupted(f.span+": waiting for the history to be written", err)
+		}
 	}
-	call.Event = event
-	res := &InvokeResult{InvocationID: r.ID, TraceID: r.TraceID, Traceparent: span.Context().Traceparent(), Version: v.Version}
-	running := *r
-	if err := s.history.begin(ctx, &running); err != nil {
-		err := interrupted(op+" "+f.Name+": waiting for the history to be written", err)
+	if err != nil {
 		span.End(err)
 		return nil, err
 	}
@@ -139,8 +145,8 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	call.Log = log.line
 	out := newOutput(req.Stdout, o.OutputLimitBytes)
 	ran, err := p.run(ctx, &input{
-		call: call, function: f.Name, version: v.Version, http: req.HTTP, stdout: out, log: log,
-		streaming: req.Stdout != nil, memoryPages: s.engine.memoryPages(),
+		call: call, function: f.name, version: version, http: req.HTTP, stdout: out, log: log,
+		streaming: req.Stdout != nil, memoryPages: s.engine.memoryPages(), compute: lower(o.ComputeLimit, req.ComputeLimit),
 	})
 	if err == nil {
 		if ran.http != nil {
@@ -149,17 +155,19 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 		err = out.finish(ran.returned)
 	}
 	// Redacted before any of it is cut: half a secret is not found.
-	res.Log = []byte(call.Redact(string(log.bytes())))
+	res.Log = call.RedactBytes(log.bytes())
 	if err != nil {
 		res.HTTP = nil
-		err = redactError(guestError(op+" "+f.Name, err, tail(res.Log)), call)
+		err = redactError(guestError(f.span, err, tail(res.Log)), call)
 	}
 	res.Duration = time.Since(r.StartedAt)
+	res.Compute = ran.compute
 	res.Output = out.bytes()
 	res.Metrics = WASIMetrics{PeakMemoryBytes: ran.peak, HostCalls: call.HostCalls}
 	span.End(err)
 
 	r.completedNow(res.Duration)
+	r.compute = ran.compute
 	r.Success = err == nil
 	if e, ok := err.(*Error); ok {
 		r.code, r.Error = e.Code, e.Code+": "+e.Message
@@ -171,51 +179,22 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	return res, err
 }
 
-// resolve finds the function and the version to run: the active one for 0.
-func (s *Store) resolve(ctx context.Context, op, id string, version int) (*stored, *storedVersion, error) {
-	f, err := s.find(ctx, op, id)
-	if err != nil {
-		return nil, nil, err
+// lower is the lower of two limits, of which 0 is none.
+func lower(a, b time.Duration) time.Duration {
+	if a <= 0 || b > 0 && b < a {
+		return max(b, 0)
 	}
-	if version == 0 {
-		if f.active == 0 {
-			return nil, nil, notReady(op, f)
-		}
-		version = f.active
-	}
-	v, err := s.version(ctx, op, f, `version = ?`, version)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f, v, nil
+	return a
 }
 
-// slotWait is how long an invocation waits for one of the function's slots.
-const slotWait = time.Second
-
-// slot takes one of the function's MaxConcurrency slots.
-func (s *Store) slot(ctx context.Context, op string, f *stored) (release func(), err error) {
-	s.mu.Lock()
-	slots := s.slots[f.ID]
-	if slots == nil {
-		slots = make(chan struct{}, s.engine.options.MaxConcurrency)
-		s.slots[f.ID] = slots
+// notEntered says why an invocation did not get one of the function's places.
+func (f *live) notEntered(op string, err error) error {
+	l := &f.queue.limits
+	switch {
+	case errors.Is(err, errQueueFull):
+		return fail(ErrBusy, "%s: %d invocations of %q run already, which is the limit, and %d wait; try again in a moment", op, l.running, f.name, l.waiting)
+	case errors.Is(err, errQueueSlow):
+		return fail(ErrBusy, "%s: %d invocations of %q run already, which is the limit, and none ended within %s; try again in a moment", op, l.running, f.name, l.timeout)
 	}
-	s.mu.Unlock()
-	release = func() { <-slots }
-	select {
-	case slots <- struct{}{}:
-		return release, nil
-	default:
-	}
-	t := time.NewTimer(slotWait)
-	defer t.Stop()
-	select {
-	case slots <- struct{}{}:
-		return release, nil
-	case <-ctx.Done():
-		return nil, interrupted(op, ctx.Err())
-	case <-t.C:
-		return nil, fail(ErrBusy, "%s: %d invocations of %q run already, which is the limit; try again in a moment", op, cap(slots), f.Name)
-	}
+	return interrupted(op, err)
 }

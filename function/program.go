@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"time"
 
 	"flagbase.dev/internal/hostabi"
 )
@@ -10,6 +11,8 @@ import (
 type program interface {
 	// run does one invocation. The result is never nil, also beside an error.
 	run(ctx context.Context, in *input) (*result, error)
+	// size is about what it holds of memory, in bytes, while nothing runs.
+	size() int64
 }
 
 // input is what one invocation gets.
@@ -22,6 +25,7 @@ type input struct {
 	log         *logBuffer
 	streaming   bool
 	memoryPages uint32
+	compute     time.Duration // limit; 0 is none
 }
 
 // result is what one invocation left, besides what it wrote.
@@ -29,6 +33,7 @@ type result struct {
 	returned []byte        // comes after what was written
 	http     *HTTPResponse // of a web handler
 	peak     uint32        // bytes of linear memory
+	compute  time.Duration // in the guest's code
 }
 
 // HTTPRequest is a request to a function as a web handler.

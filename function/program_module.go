@@ -22,6 +22,7 @@ const (
 // moduleProgram is a WebAssembly version.
 type moduleProgram struct {
 	module     *sandbox.Module
+	wasmBytes  int64
 	command    bool // has _start and is used so
 	initialize bool // has _initialize
 	handle     handleKind
@@ -38,8 +39,8 @@ const (
 	handlePacked            // ()->i64
 )
 
-func newModuleProgram(m *sandbox.Module, e entry) (*moduleProgram, error) {
-	p := &moduleProgram{module: m}
+func newModuleProgram(m *sandbox.Module, wasmBytes int, e entry) (*moduleProgram, error) {
+	p := &moduleProgram{module: m, wasmBytes: int64(wasmBytes)}
 	if s, ok := m.Export("_start"); ok && e == entryAny {
 		if len(s.Params)+len(s.Results) != 0 {
 			return nil, errors.New("the module exports _start with parameters or results; WASI's _start has none")
@@ -84,6 +85,10 @@ func handleExport(m *sandbox.Module, name string) (handleKind, error) {
 	return handleNone, fmt.Errorf("the module exports %s with a type that is none of ()->(), ()->(i32 i32) (address, length) and ()->i64 (address in the upper half, length in the lower)", name)
 }
 
+// size: machine code takes about four times the bytes of the module, its image and
+// what describes it about as much again.
+func (p *moduleProgram) size() int64 { return 64<<10 + 6*p.wasmBytes }
+
 func (p *moduleProgram) run(ctx context.Context, in *input) (*result, error) {
 	res := &result{}
 	web := in.http != nil && p.handleHTTP != handleNone && !p.command
@@ -105,13 +110,14 @@ func (p *moduleProgram) run(ctx context.Context, in *input) (*result, error) {
 		Stderr:      in.log,
 		Host:        in.call,
 		MemoryPages: in.memoryPages,
+		Compute:     in.compute,
 		Args:        []string{in.function},
 	})
 	if err != nil {
 		return res, err
 	}
 	defer func() {
-		res.peak = inst.PeakMemory()
+		res.peak, res.compute = inst.PeakMemory(), inst.Compute()
 		inst.Release()
 	}()
 	if p.command {

@@ -10,7 +10,13 @@ import (
 )
 
 // scriptProgram is a JavaScript or TypeScript version.
-type scriptProgram struct{ program *quickjs.Program }
+type scriptProgram struct {
+	program     *quickjs.Program
+	sourceBytes int64
+}
+
+// size: the snapshot of QuickJS with its prelude, and what the script made of itself.
+func (p *scriptProgram) size() int64 { return 1<<20 + 8*p.sourceBytes }
 
 // scriptFiles are the names that errors and stacks give the source of a function.
 var scriptFiles = map[string]string{
@@ -32,7 +38,7 @@ func (e *Engine) compileScript(ctx context.Context, op, language, source string)
 	if err != nil {
 		return nil, invalidArtifact(op, err)
 	}
-	return &scriptProgram{p}, nil
+	return &scriptProgram{p, int64(len(source))}, nil
 }
 
 func (p *scriptProgram) run(ctx context.Context, in *input) (*result, error) {
@@ -45,6 +51,7 @@ func (p *scriptProgram) run(ctx context.Context, in *input) (*result, error) {
 		Host:        in.call,
 		Log:         in.log,
 		MemoryPages: in.memoryPages,
+		Compute:     in.compute,
 		MaxOutput:   in.stdout.left(),
 	}
 	if in.http != nil {
@@ -63,7 +70,7 @@ func (p *scriptProgram) run(ctx context.Context, in *input) (*result, error) {
 	if ran == nil {
 		return res, err
 	}
-	res.peak = ran.PeakMemory
+	res.peak, res.compute = ran.PeakMemory, ran.Compute
 	if errors.Is(err, quickjs.ErrOutputExceeded) {
 		return res, errOutputExceeded
 	}

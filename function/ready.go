@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,18 +13,9 @@ import (
 // artifactBucket holds modules by the SHA-256 of their bytes.
 const artifactBucket = "flagbase-artifacts"
 
-// maxReady is how many versions stay ready in memory; the least recently invoked
-// goes first and is made ready again when it is needed.
-const maxReady = 256
-
 // loadTimeout bounds making a stored version ready again. It does not follow the
 // caller's deadline, because others wait for the same version.
 const loadTimeout = time.Minute
-
-type readyProgram struct {
-	program program
-	used    time.Time
-}
 
 // prepare compiles an artifact and tries it: a module is instantiated and
 // initialised, a script evaluated, both without any service at hand.
@@ -37,7 +29,7 @@ func (s *Store) prepare(ctx context.Context, op string, a *artifact) (program, e
 	if err != nil {
 		return nil, invalidArtifact(op, err)
 	}
-	p, err := newModuleProgram(module, entryAny)
+	p, err := newModuleProgram(module, len(a.wasm), entryAny)
 	if err != nil {
 		return nil, fail(ErrInvalidArtifact, "%s: %w", op, err)
 	}
@@ -66,29 +58,21 @@ func (p *moduleProgram) try(ctx context.Context, memoryPages uint32) error {
 }
 
 // program gives a version ready to run, from memory or made ready now.
-func (s *Store) program(ctx context.Context, op string, f *stored, v *storedVersion) (program, error) {
-	s.mu.Lock()
-	if ready := s.programs[v.ID]; ready != nil {
-		ready.used = time.Now()
-		s.mu.Unlock()
-		return ready.program, nil
+func (s *Store) program(ctx context.Context, op string, f *live, version int) (program, error) {
+	if p := f.ready(version); p != nil {
+		return p, nil
 	}
-	s.mu.Unlock()
-	done := s.flight.DoChan(v.ID, func() (any, error) {
+	done := s.flight.DoChan(numbered(f.id, version), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
-		a := &artifact{language: v.language, source: v.Source}
-		if v.artifact != "" {
-			var err error
-			if a.wasm, err = s.loadArtifact(ctx, op, numbered(f.Name, v.Version), v.artifact); err != nil {
-				return nil, err
-			}
+		if p := f.ready(version); p != nil {
+			return p, nil
 		}
-		p, err := s.prepare(ctx, op+" "+numbered(f.Name, v.Version), a)
+		p, err := s.load(ctx, op, f, version)
 		if err != nil {
 			return nil, err
 		}
-		s.keepProgram(v.ID, p)
+		s.catalog.keepReady(f.resident, version, p)
 		return p, nil
 	})
 	select {
@@ -102,20 +86,23 @@ func (s *Store) program(ctx context.Context, op string, f *stored, v *storedVers
 	}
 }
 
-func (s *Store) keepProgram(versionID string, p program) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.programs[versionID] = &readyProgram{program: p, used: time.Now()}
-	if len(s.programs) <= maxReady {
-		return
+// load makes a stored version ready.
+func (s *Store) load(ctx context.Context, op string, f *live, version int) (program, error) {
+	v, err := s.version(ctx, op, f.id, f.name, `version = ?`, version)
+	if err != nil {
+		return nil, err
 	}
-	oldest := versionID
-	for id, ready := range s.programs {
-		if ready.used.Before(s.programs[oldest].used) {
-			oldest = id
+	a := &artifact{language: v.language, source: v.Source}
+	if v.artifact != "" {
+		if a.wasm, err = s.loadArtifact(ctx, op, numbered(f.name, v.Version), v.artifact); err != nil {
+			// The function may have been deleted since it was looked up.
+			if _, gone := s.find(ctx, op, f.id); errors.Is(gone, ErrNotFound) {
+				return nil, fail(ErrNotFound, "%s: there is no function %q", op, f.name)
+			}
+			return nil, err
 		}
 	}
-	delete(s.programs, oldest)
+	return s.prepare(ctx, op+" "+numbered(f.name, v.Version), a)
 }
 
 // keepArtifact stores a module durably under its hash.

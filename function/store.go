@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
 	"flagbase.dev/feature"
@@ -33,10 +31,10 @@ type Store struct {
 
 	flight singleflight.Group
 
-	mu       sync.Mutex
-	programs map[string]*readyProgram // by version id
-	slots    map[string]chan struct{} // concurrency, by function id
-	deploys  map[string]*deployLock   // one deploy of a function at a time
+	catalog catalog
+
+	mu      sync.Mutex
+	deploys map[string]*deployLock // one deploy of a function at a time
 }
 
 // NewStore opens the store of functions kept in db and bucket, and migrates the
@@ -60,28 +58,35 @@ func NewStore(db *sql.DB, bucket storage.BucketAdapter, engine *Engine, flags *f
 	}
 	s := &Store{
 		db: d, bucket: bucket, engine: engine, flags: flags,
-		history:  engine.history(d),
-		programs: make(map[string]*readyProgram),
-		slots:    make(map[string]chan struct{}),
-		deploys:  make(map[string]*deployLock),
+		history: engine.history(d),
+		catalog: catalog{residents: make(map[string]*resident)},
+		deploys: make(map[string]*deployLock),
 	}
 	if err := s.failHalfDeployed(ctx); err != nil {
 		return nil, fail(ErrInternal, "%s: %w", op, err)
 	}
+	s.history.watch()
 	return s, nil
 }
 
 // WithTables injects the table engine so WASM functions can call table host
 // functions. Call it before the first invocation.
-func (s *Store) WithTables(t *table.Engine) { s.tables = t }
+func (s *Store) WithTables(t *table.Engine) {
+	s.tables = t
+	s.catalog.forgetAll()
+}
 
 // WithTracer injects the distributed tracing recorder. Call it before the first
 // invocation.
-func (s *Store) WithTracer(t *tracing.Recorder) { s.tracer = t }
+func (s *Store) WithTracer(t *tracing.Recorder) {
+	s.tracer = t
+	s.catalog.forgetAll()
+}
 
 // Close writes what is left of the invocation history. The store's engine, database
 // and bucket stay open: they are the caller's.
 func (s *Store) Close(ctx context.Context) error {
+	s.history.keep.close()
 	if err := s.history.flush(ctx); err != nil {
 		return s.broken(ctx, "close store", err)
 	}
@@ -94,23 +99,6 @@ func (s *Store) broken(ctx context.Context, op string, err error) error {
 		return interrupted(op, ctx.Err())
 	}
 	return &Error{Code: ErrInternal.Code, Message: op + ": the database or bucket failed", Cause: err}
-}
-
-// Ids start with what they name and sort by time. No function name contains "_",
-// so an id is never taken for a name.
-const (
-	functionPrefix   = "fn_"
-	versionPrefix    = "ver_"
-	invocationPrefix = "inv_"
-)
-
-func newID(prefix string) string {
-	return prefix + strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "")
-}
-
-func isID(prefix, s string) bool {
-	hex, ok := strings.CutPrefix(s, prefix)
-	return ok && len(hex) == 32 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
 const maxName = 63
@@ -256,18 +244,18 @@ func (s *Store) GetVersion(ctx context.Context, functionID, versionID string) (*
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.version(ctx, op, f, `id = ?`, versionID)
+	v, err := s.version(ctx, op, f.ID, f.Name, `id = ?`, versionID)
 	if err != nil {
 		return nil, err
 	}
 	return &v.FunctionVersion, nil
 }
 
-// version gives the version of f that matches where, or ErrNotFound.
-func (s *Store) version(ctx context.Context, op string, f *stored, where string, arg any) (*storedVersion, error) {
-	v, err := scanVersion(s.db.SQL().QueryRowContext(ctx, `SELECT `+versionColumns+` FROM flagbase_versions WHERE function_id = ? AND `+where, f.ID, arg))
+// version gives the version of a function that matches where, or ErrNotFound.
+func (s *Store) version(ctx context.Context, op, functionID, name, where string, arg any) (*storedVersion, error) {
+	v, err := scanVersion(s.db.SQL().QueryRowContext(ctx, `SELECT `+versionColumns+` FROM flagbase_versions WHERE function_id = ? AND `+where, functionID, arg))
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fail(ErrNotFound, "%s: function %q has no version %v", op, f.Name, arg)
+		return nil, fail(ErrNotFound, "%s: function %q has no version %v", op, name, arg)
 	}
 	if err != nil {
 		return nil, s.broken(ctx, op, err)
@@ -297,19 +285,18 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
-	var versions, artifacts []string
+	var artifacts []string
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
-		versions, artifacts = nil, nil
-		rows, err := tx.QueryContext(ctx, `SELECT id, artifact FROM flagbase_versions WHERE function_id = ?`, f.ID)
+		artifacts = nil
+		rows, err := tx.QueryContext(ctx, `SELECT artifact FROM flagbase_versions WHERE function_id = ?`, f.ID)
 		if err != nil {
 			return err
 		}
 		for rows.Next() {
-			var version, artifact string
-			if err := rows.Scan(&version, &artifact); err != nil {
+			var artifact string
+			if err := rows.Scan(&artifact); err != nil {
 				return errors.Join(err, rows.Close())
 			}
-			versions = append(versions, version)
 			if artifact != "" {
 				artifacts = append(artifacts, artifact)
 			}
@@ -325,15 +312,10 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 		_, err = tx.ExecContext(ctx, `DELETE FROM flagbase_functions WHERE id = ?`, f.ID)
 		return err
 	})
+	s.catalog.forget(f.ID, err == nil)
 	if err != nil {
 		return s.broken(ctx, op, err)
 	}
-	s.mu.Lock()
-	for _, v := range versions {
-		delete(s.programs, v)
-	}
-	delete(s.slots, f.ID)
-	s.mu.Unlock()
 	for _, a := range artifacts {
 		s.dropArtifact(context.WithoutCancel(ctx), a) // the function is gone, whoever waits
 	}

@@ -23,6 +23,7 @@ const MaxResultBytes = 32 << 20
 type Services struct {
 	Buckets   storage.BucketAdapter
 	Flags     *feature.Engine
+	FlagsFor  func(ctx context.Context, c *Call) *feature.Context // makes Call.Flags where that is nil
 	Tables    *table.Engine
 	Tracer    *tracing.Recorder
 	Functions Functions
@@ -68,7 +69,7 @@ type Call struct {
 	TraceID      string           // 32 hex digits
 	Event        []byte           // what event_read gives
 	Caller       []byte           // JSON of the caller, nil when there is none
-	Flags        *feature.Context // whom flags are evaluated for
+	Flags        *feature.Context // whom flags are evaluated for; nil: as Services.FlagsFor says
 	FlagTag      string           // "flagKey:variantKey": tags new records
 	Log          func(level slog.Level, message string)
 
@@ -80,6 +81,14 @@ type Call struct {
 
 	result, failure []byte
 	spans           int // begun so far
+}
+
+// flags is whom flags are evaluated for.
+func (c *Call) flags(ctx context.Context) *feature.Context {
+	if c.Flags == nil && c.Services.FlagsFor != nil {
+		c.Flags = c.Services.FlagsFor(ctx, c)
+	}
+	return c.Flags
 }
 
 // publicError is an error whose text may be shown to a guest.

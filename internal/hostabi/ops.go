@@ -168,11 +168,11 @@ func bucketList(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 	}
 }
 
-func flagEval(_ context.Context, c *Call, a *arguments) ([]byte, error) {
+func flagEval(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 	if c.Services.Flags == nil {
 		return nil, unavailable("flags")
 	}
-	on, err := c.Services.Flags.EvaluateBool(a.text(0), c.Flags)
+	on, err := c.Services.Flags.EvaluateBool(a.text(0), c.flags(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -182,11 +182,11 @@ func flagEval(_ context.Context, c *Call, a *arguments) ([]byte, error) {
 	return []byte("0"), nil
 }
 
-func flagEvalVariant(_ context.Context, c *Call, a *arguments) ([]byte, error) {
+func flagEvalVariant(ctx context.Context, c *Call, a *arguments) ([]byte, error) {
 	if c.Services.Flags == nil {
 		return nil, unavailable("flags")
 	}
-	v, err := c.Services.Flags.EvaluateVariant(a.text(0), c.Flags)
+	v, err := c.Services.Flags.EvaluateVariant(a.text(0), c.flags(ctx))
 	return []byte(v), err
 }
 

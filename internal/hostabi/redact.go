@@ -30,3 +30,12 @@ func (c *Call) Redact(s string) string {
 	}
 	return s
 }
+
+// RedactBytes is Redact for bytes. Those of a call that was given no secret come back
+// as they are.
+func (c *Call) RedactBytes(b []byte) []byte {
+	if len(c.SecretValues) == 0 {
+		return b
+	}
+	return []byte(c.Redact(string(b)))
+}

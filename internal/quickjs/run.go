@@ -35,6 +35,9 @@ type Call struct {
 	// MaxOutput is the most bytes of output. Defaults to 6 MiB. With Stdout set it
 	// is that writer's affair.
 	MaxOutput int64
+	// Compute limits the time in the script's own code, host calls not counted; beyond
+	// it Run fails with sandbox.ErrComputeExceeded. Defaults to no limit.
+	Compute time.Duration
 }
 
 // Context is what the handler's context tells about the invocation.
@@ -68,6 +71,7 @@ type Result struct {
 	Returned   bool      // a value or a Response came back
 	Response   *Response // nil when the script gave none
 	PeakMemory uint32    // bytes
+	Compute    time.Duration
 }
 
 // ErrOutputExceeded says that the output is larger than Call.MaxOutput.
@@ -86,7 +90,7 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 		s.limit = defaultMaxOutput
 	}
 	pages := pagesOrDefault(call.MemoryPages)
-	inst, err := p.snapshot.Acquire(ctx, &sandbox.InstanceOptions{Host: s, MemoryPages: pages})
+	inst, err := p.snapshot.Acquire(ctx, &sandbox.InstanceOptions{Host: s, MemoryPages: pages, Compute: call.Compute})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +101,7 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 	reseed(v, p.engine.random)
 	res := &Result{}
 	err = p.run(ctx, v, s, call, pages, res)
-	res.PeakMemory = inst.PeakMemory()
+	res.PeakMemory, res.Compute = inst.PeakMemory(), inst.Compute()
 	return res, err
 }
 
