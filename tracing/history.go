@@ -226,11 +226,15 @@ func (r *Recorder) insert(ctx context.Context, batch []ended) error {
 			if e.root {
 				root = 1
 			}
-			_, err = stmt.ExecContext(ctx, e.TraceIDString(), hex.EncodeToString(e.SpanID[:]), parent, root, e.name, e.kind,
+			// Without ctx: the driver would start a goroutine to watch it for each span.
+			_, err = stmt.Exec(e.TraceIDString(), hex.EncodeToString(e.SpanID[:]), parent, root, e.name, e.kind,
 				e.functionID, e.invocationID, database.Micros(e.started), int64(e.duration), e.failure, attributes)
 			if err != nil {
 				return err
 			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		// Ids rise one by one and only the oldest are ever removed.
 		_, err = tx.ExecContext(ctx,

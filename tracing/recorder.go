@@ -26,6 +26,11 @@ type Options struct {
 	// FlushInterval is how long spans are gathered before they are written.
 	// Defaults to 200 ms.
 	FlushInterval time.Duration
+	// TracesPerSecond is how many traces that begin here are recorded a second, on
+	// average over ten; a span that fails is recorded in any case, and so is a trace
+	// whose remote parent is. Of what is not recorded there are ids. Negative records
+	// all. Defaults to 500.
+	TracesPerSecond int
 	// Logger hears of spans that could not be written. Defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -34,6 +39,7 @@ const (
 	defaultMaxSpans      = 100_000
 	defaultQueueSize     = 8192
 	defaultFlushInterval = 200 * time.Millisecond
+	defaultTraceRate     = 500
 
 	// batchSize is how many spans share one transaction.
 	batchSize = 512
@@ -51,6 +57,7 @@ type Recorder struct {
 	db   *database.DB
 	opts Options
 
+	sampler sampler
 	queue   [shards]shard
 	queued  atomic.Int64 // in queue and pending
 	dropped atomic.Uint64
@@ -96,6 +103,10 @@ func NewRecorder(ctx context.Context, db *sql.DB, opts *Options) (*Recorder, err
 	if r.opts.FlushInterval <= 0 {
 		r.opts.FlushInterval = defaultFlushInterval
 	}
+	if r.opts.TracesPerSecond == 0 {
+		r.opts.TracesPerSecond = defaultTraceRate
+	}
+	r.sampler.init(r.opts.TracesPerSecond)
 	if r.opts.Logger == nil {
 		r.opts.Logger = slog.Default()
 	}

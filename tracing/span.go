@@ -85,6 +85,7 @@ func (r *Recorder) Start(ctx context.Context, name string, opts *StartOptions) (
 	s.kind = KindInternal
 	s.SpanID = newSpanID()
 	s.local = true
+	s.started = time.Now()
 	if parent := placeOf(ctx); parent != nil && parent.IsValid() {
 		s.TraceID, s.parentID, s.Sampled = parent.TraceID, parent.SpanID, parent.Sampled
 		s.functionID, s.invocationID = parent.functionID, parent.invocationID
@@ -98,10 +99,9 @@ func (r *Recorder) Start(ctx context.Context, name string, opts *StartOptions) (
 	if s.TraceID == [16]byte{} {
 		s.TraceID = newTraceID()
 	}
-	if r != nil {
-		s.Sampled = true
+	if r != nil && s.root && !s.Sampled {
+		s.Sampled = r.sampler.take(s.started)
 	}
-	s.started = time.Now()
 	return c, s
 }
 
@@ -164,7 +164,7 @@ func (s *Span) setAttribute(key, value string) {
 // End ends the span and hands it to the recorder; err, if not nil, is why the
 // work failed. Ending again does nothing.
 func (s *Span) End(err error) {
-	if s == nil || s.recorder == nil {
+	if s == nil || s.recorder == nil || !s.Sampled && err == nil {
 		return
 	}
 	duration := time.Since(s.started)
