@@ -4,9 +4,9 @@ go 1.26.0
 
 require (
 	flagbase.dev v0.0.0
+	github.com/bytecodealliance/wasmtime-go/v37 v37.0.0
 	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b
 	github.com/tetratelabs/wazero v1.12.0
-	modernc.org/sqlite v1.61.1
 )
 
 require (
@@ -33,6 +33,7 @@ require (
 	modernc.org/libc v1.79.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
+	modernc.org/sqlite v1.61.1 // indirect
 )
 
 replace flagbase.dev => ../

@@ -2,175 +2,138 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"text/tabwriter"
+	"regexp"
 	"time"
-
-	"flagbase.dev/function"
 )
 
-// report is what is written as JSON.
-type report struct {
-	When    time.Time `json:"when"`
-	Machine string    `json:"machine"`
-	Tables  []table   `json:"tables"`
+// bench is one run.
+type bench struct {
+	ctx    context.Context
+	root   string        // folder of the repository
+	dir    string        // for what the run needs; removed at its end
+	each   time.Duration // how long each subject is measured
+	quick  bool
+	js     *quickJS // once it was asked for
+	report report
 }
 
-type table struct {
-	Title      string       `json:"title"`
-	Latency    []latency    `json:"latency,omitempty"`
-	Throughput []throughput `json:"throughput,omitempty"`
+// groups in the order they run in. The first are the ones that need a quiet process.
+var groups = []struct {
+	name string
+	run  func(b *bench) error
+}{
+	{"cpu", cpuGuests},
+	{"hello", goHello},
+	{"reactor", goReactor},
+	{"js", jsHandler},
+	{"workers", workers},
+	{"evicted", evicted},
+	{"history", longHistory},
+	{"http", overHTTP},
+	{"restart", restart},
+	{"many", manyFunctions},
 }
 
 func main() {
-	out := flag.String("out", "out/bench.json", "where to write the result as JSON")
-	each := flag.Duration("each", 3*time.Second, "how long each subject is measured")
+	var b bench
 	root := flag.String("root", "..", "folder of the repository")
+	out := flag.String("out", "out/bench.json", "where to write the results as JSON")
+	only := flag.String("only", "", "run only the groups whose names match this regular expression: cpu, hello, reactor, js, workers, evicted, history, http, restart, many")
+	soakCount := flag.Int("soak", 0, "instead of all groups, invoke mixed guests this often and see what grows; written to soak.json beside -out")
+	document := flag.Bool("doc", false, "instead of measuring, write docs/performance.md and its picture from the results")
+	flag.DurationVar(&b.each, "each", 3*time.Second, "how long each subject is measured")
+	flag.BoolVar(&b.quick, "quick", false, "a smoke run, in a minute: does it work? Its numbers mean nothing")
 	flag.Parse()
-	if err := run(*out, *root, *each); err != nil {
+	err := func() (err error) {
+		if b.root, err = filepath.Abs(*root); err != nil {
+			return err
+		}
+		if *document {
+			return writeDocument(b.root, *out)
+		}
+		if b.quick {
+			b.each = min(b.each, 50*time.Millisecond)
+		}
+		if b.dir, err = os.MkdirTemp("", "flagbase-bench"); err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(b.dir) }()
+		b.ctx = context.Background()
+		b.report = report{When: time.Now().UTC(), Quick: b.quick, Machine: describeMachine(b.root), Goals: goals()}
+		if *soakCount > 0 {
+			return b.soak(*soakCount, soakPath(*out))
+		}
+		return b.all(*only, *out)
+	}()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, root string, each time.Duration) error {
-	ctx := context.Background()
-	root, err := filepath.Abs(root)
+func (b *bench) all(only, out string) error {
+	match, err := regexp.Compile(only)
 	if err != nil {
 		return err
 	}
-	wasm, err := buildHello(root)
-	if err != nil {
-		return err
-	}
-	r := &report{When: time.Now().UTC(), Machine: fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())}
-	fmt.Printf("%s\nmedians; ratio is to the first row of each table, measured in the same run\n", r.Machine)
-
-	var subjects []*subject
-	add := func(s *subject, err error) error {
-		if err == nil {
-			subjects = append(subjects, s)
+	fmt.Printf("%s, load %s\nmedians; a ratio is to the row marked as reference, measured in the same run\n", &b.report.Machine, b.report.Machine.Load)
+	ran := 0
+	for _, g := range groups {
+		if !match.MatchString(g.name) {
+			continue
 		}
-		return err
-	}
-	if err := errorsOf(
-		add(stockWazero(ctx, wasm, true)),
-		add(stockWazero(ctx, wasm, false)),
-		add(flagbaseEngine(ctx, wasm)),
-		add(flagbaseStore(ctx, "flagbase Store, with history", func(s *function.Store) error {
-			_, err := s.Upload(ctx, "hello", "", wasm)
-			return err
-		}, "", wantHello)),
-	); err != nil {
-		return err
-	}
-	if err := r.latency("Go WASI hello, in process", subjects, each); err != nil {
-		return err
-	}
-	wasmPeer := subjects[0]
-
-	subjects = []*subject{gojaFresh(), gojaReused()}
-	if err := add(flagbaseStore(ctx, "flagbase Store, with history", func(s *function.Store) error {
-		_, err := s.Create(ctx, "hello", "", "javascript", helloJS)
-		return err
-	}, helloEvent, wantJS)); err != nil {
-		return err
-	}
-	if err := r.latency("JavaScript hello, in process", subjects, each); err != nil {
-		return err
-	}
-	subjects[2].close()
-
-	server, err := startServer(root)
-	if err != nil {
-		return err
-	}
-	defer server.stop()
-	if err := server.deploy(ctx, root, "hello-go", "hello.wasm", wasm); err != nil {
-		return err
-	}
-	if err := server.deploy(ctx, root, "hello-js", "hello.js", []byte(helloJS)); err != nil {
-		return err
-	}
-	for _, t := range []struct {
-		title, name, event, answer string
-		peer                       *subject
-	}{
-		{"Go WASI hello over HTTP, requests a second", "hello-go", "", wantHello, wasmPeer},
-		{"JavaScript hello over HTTP, requests a second", "hello-js", helloEvent, wantJS, gojaFresh()},
-	} {
-		peer, err := overHTTP(t.peer, t.answer)
-		if err != nil {
-			return err
-		}
-		err = r.throughput(t.title, []*subject{peer, server.subject(t.name, t.event, t.answer)}, each)
-		peer.close()
-		if err != nil {
-			return err
+		ran++
+		if err := g.run(b); err != nil {
+			return fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
-
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
+	if ran == 0 {
+		return fmt.Errorf("no group matches %q", only)
 	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+	for _, n := range b.report.Notes {
+		fmt.Println("NOTE:", n)
+	}
+	printGoals(os.Stdout, b.report.Goals)
+	if err := b.report.write(out); err != nil {
 		return err
 	}
 	fmt.Println("\nwritten to", out)
-	return os.WriteFile(out, append(b, '\n'), 0o644)
-}
-
-func errorsOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
+// show keeps a table and prints it.
+func (b *bench) show(group, title, compares string, rows []row) {
+	t := table{Group: group, Title: title, Compares: compares, Rows: rows}
+	b.report.Tables = append(b.report.Tables, t)
+	t.print(os.Stdout)
 }
 
-func (r *report) latency(title string, subjects []*subject, each time.Duration) error {
-	rows, err := measureLatency(subjects, each)
-	if err != nil {
-		return err
+// got enters what was measured for a goal.
+func (b *bench) got(key, what string, value float64) {
+	for i := range b.report.Goals {
+		if g := &b.report.Goals[i]; g.Key == key {
+			g.Got = append(g.Got, got{what, value})
+			return
+		}
 	}
-	r.Tables = append(r.Tables, table{Title: title, Latency: rows})
-	fmt.Println()
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\tmedian us\tp99 us\tratio\tisolates\n", title)
-	for _, row := range rows {
-		fmt.Fprintf(w, "  %s\t%.1f\t%.1f\t%.2f x\t%s\n", row.Subject, micros(row.Median), micros(row.P99),
-			float64(row.Median)/float64(rows[0].Median), yes(row.Isolates))
-	}
-	return w.Flush()
+	panic("no goal has the key " + key)
 }
 
-func (r *report) throughput(title string, subjects []*subject, each time.Duration) error {
-	rows, err := measureThroughput(subjects, 2*runtime.NumCPU(), each)
-	if err != nil {
-		return err
-	}
-	r.Tables = append(r.Tables, table{Title: title, Throughput: rows})
-	fmt.Println()
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\trequests/s\tratio\tisolates\n", title)
-	for _, row := range rows {
-		fmt.Fprintf(w, "  %s\t%.0f\t%.2f x\t%s\n", row.Subject, row.PerSecond, row.PerSecond/rows[0].PerSecond, yes(row.Isolates))
-	}
-	return w.Flush()
+// note says something about the run that its tables do not.
+func (b *bench) note(format string, args ...any) {
+	b.report.Notes = append(b.report.Notes, fmt.Sprintf(format, args...))
 }
 
-func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+// ratioOf gives the ratio of the row with that subject.
+func ratioOf(rows []row, subject string) float64 {
+	for _, r := range rows {
+		if r.Subject == subject {
+			return r.Ratio
+		}
+	}
+	panic("no row is called " + subject)
+}

@@ -11,23 +11,26 @@ import (
 // subject is something that is measured: one operation, run again and again.
 type subject struct {
 	Name     string
-	Isolates bool // each operation starts from a fresh state
+	Isolates answer // each operation starts from a fresh state
 	run      func() error
-	close    func()
+	close    func() // may be nil
 }
 
-// latency is the median time of one operation, one after another.
-type latency struct {
-	Subject  string        `json:"subject"`
-	Isolates bool          `json:"isolates"`
-	Median   time.Duration `json:"median_ns"`
-	P99      time.Duration `json:"p99_ns"`
-	Rounds   int           `json:"rounds"`
-}
+// answer is yes, no, or that the question makes no sense.
+type answer string
 
-// measureLatency runs the subjects in turns, so that what disturbs the machine
-// disturbs all of them, for about the given time each.
-func measureLatency(subjects []*subject, each time.Duration) ([]latency, error) {
+const (
+	yes        answer = "yes"
+	no         answer = "no"
+	irrelevant answer = "-"
+)
+
+// turn is how long a subject runs before it is the next one's turn.
+const turn = 20 * time.Millisecond
+
+// measureLatency runs the subjects in turns, one operation after another, until each
+// has run for about the given time.
+func measureLatency(subjects []*subject, each time.Duration) ([]row, error) {
 	const warmups = 3
 	times := make([][]time.Duration, len(subjects))
 	for i, s := range subjects {
@@ -46,7 +49,7 @@ func measureLatency(subjects []*subject, each time.Duration) ([]latency, error) 
 				continue
 			}
 			working = true
-			for batch := time.Duration(0); batch < 20*time.Millisecond; {
+			for batch := time.Duration(0); batch < turn; {
 				start := time.Now()
 				if err := s.run(); err != nil {
 					return nil, fmt.Errorf("%s: %w", s.Name, err)
@@ -58,54 +61,57 @@ func measureLatency(subjects []*subject, each time.Duration) ([]latency, error) 
 			}
 		}
 	}
-	out := make([]latency, len(subjects))
+	rows := make([]row, len(subjects))
 	for i, s := range subjects {
-		slices.Sort(times[i])
-		n := len(times[i])
-		out[i] = latency{Subject: s.Name, Isolates: s.Isolates, Median: times[i][n/2], P99: times[i][n*99/100], Rounds: n}
+		rows[i] = row{Subject: s.Name, Isolates: s.Isolates, Rounds: len(times[i])}
+		rows[i].Median, rows[i].P99 = quantiles(times[i])
 	}
-	return out, nil
+	return rows, nil
 }
 
-// throughput is operations a second with several workers at once.
-type throughput struct {
-	Subject   string  `json:"subject"`
-	Isolates  bool    `json:"isolates"`
-	PerSecond float64 `json:"per_second"`
-	Workers   int     `json:"workers"`
+// quantiles sorts times and gives the median and the 99th percentile.
+func quantiles(times []time.Duration) (median, p99 time.Duration) {
+	if len(times) == 0 {
+		return 0, 0
+	}
+	slices.Sort(times)
+	return times[len(times)/2], times[len(times)*99/100]
 }
 
-func measureThroughput(subjects []*subject, workers int, each time.Duration) ([]throughput, error) {
-	const rounds = 3
-	best := make([][]float64, len(subjects))
-	for range rounds {
-		for i, s := range subjects {
-			var done atomic.Int64
-			var failure atomic.Value
-			var group sync.WaitGroup
-			start := time.Now()
-			for range workers {
-				group.Go(func() {
-					for time.Since(start) < each/rounds {
-						if err := s.run(); err != nil {
-							failure.Store(err)
-							return
-						}
-						done.Add(1)
-					}
-				})
+func median[T float64 | int64 | time.Duration](list []T) T {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// perSecond runs a subject, which must be safe for concurrent use, with that many
+// workers at once.
+func perSecond(s *subject, workers int, d time.Duration) (float64, error) {
+	var done atomic.Int64
+	var failure atomic.Value
+	var group sync.WaitGroup
+	start := time.Now()
+	for range workers {
+		group.Go(func() {
+			for time.Since(start) < d {
+				if err := s.run(); err != nil {
+					failure.Store(err)
+					return
+				}
+				done.Add(1)
 			}
-			group.Wait()
-			if err, ok := failure.Load().(error); ok {
-				return nil, fmt.Errorf("%s: %w", s.Name, err)
-			}
-			best[i] = append(best[i], float64(done.Load())/time.Since(start).Seconds())
+		})
+	}
+	group.Wait()
+	if err, ok := failure.Load().(error); ok {
+		return 0, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return float64(done.Load()) / time.Since(start).Seconds(), nil
+}
+
+func closeAll(subjects []*subject) {
+	for _, s := range subjects {
+		if s.close != nil {
+			s.close()
 		}
 	}
-	out := make([]throughput, len(subjects))
-	for i, s := range subjects {
-		slices.Sort(best[i])
-		out[i] = throughput{Subject: s.Name, Isolates: s.Isolates, PerSecond: best[i][rounds/2], Workers: workers}
-	}
-	return out, nil
 }

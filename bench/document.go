@@ -1,0 +1,3 @@
+package main
+
+func writeDocument(root, results string) error { return nil }

@@ -1,0 +1,2 @@
+;; A guest that does not end.
+(module (func (export "handle") (loop $on (br $on))))

@@ -1,0 +1,3 @@
+export function handle(event) {
+  return { hello: event.name, length: event.name.length };
+}

@@ -1,0 +1,2 @@
+;; A guest that fails.
+(module (func (export "handle") unreachable))

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"flagbase.dev/internal/quickjs"
+	"flagbase.dev/internal/sandbox"
+)
+
+// sandboxScript is an instance of quickjs.wasm on flagbase's own sandbox.
+type sandboxScript struct{ *sandbox.Instance }
+
+func (i sandboxScript) call(name string, args []uint64) (uint64, error) {
+	results, err := i.Call(name, args...)
+	if err != nil || len(results) == 0 {
+		return 0, err
+	}
+	return results[0], nil
+}
+
+func (i sandboxScript) memory() []byte {
+	size := i.PeakMemory()
+	view, _ := i.Read(0, size)
+	return view
+}
+
+// keptQuickJS runs a script on one instance of flagbase's sandbox, which is never
+// reset: the least an invocation can cost there.
+func (b *bench) keptQuickJS(q *quickJS, code, event string, answer *answerOf) (*subject, error) {
+	r, err := sandbox.NewRuntime(b.ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	env := sandbox.HostModule{Name: "env"}
+	for name, f := range hostFunctions {
+		fn := sandbox.HostFunc{Name: name, Call: func(_ context.Context, g *sandbox.Instance, stack []uint64) {
+			f.call(g.Host().(*scriptVM), stack)
+		}}
+		for range f.params {
+			fn.Params = append(fn.Params, sandbox.I32)
+		}
+		for range f.results {
+			fn.Results = append(fn.Results, sandbox.I32)
+		}
+		env.Funcs = append(env.Funcs, fn)
+	}
+	if err := r.Register(b.ctx, env); err != nil {
+		return nil, err
+	}
+	module, err := r.Prepare(b.ctx, q.wasm)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, 24*time.Hour)
+	s := &scriptVM{}
+	inst, err := module.Acquire(ctx, &sandbox.InstanceOptions{Host: s})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s.on = sandboxScript{inst}
+	if err := s.load(q, code); err != nil {
+		cancel()
+		return nil, err
+	}
+	return &subject{Name: "flagbase's sandbox, one instance never reset", Isolates: no, run: func() error {
+		out, err := s.handle(event)
+		return answer.check(out, err)
+	}, close: func() {
+		inst.Release()
+		cancel()
+		_ = r.Close(b.ctx)
+	}}, nil
+}
+
+// flagbaseScript calls a script's handler in its sandbox, without the Store around it.
+func (b *bench) flagbaseScript(source, event string, answer *answerOf, config *sandbox.Config) (*subject, error) {
+	r, err := sandbox.NewRuntime(b.ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	e, err := quickjs.New(b.ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	program, err := e.Compile(b.ctx, "hello.js", []byte(source), nil)
+	if err != nil {
+		return nil, err
+	}
+	return &subject{Name: "flagbase's sandbox, fresh per call", Isolates: yes, run: func() error {
+		ctx, cancel := context.WithTimeout(b.ctx, deadline)
+		defer cancel()
+		res, err := program.Run(ctx, &quickjs.Call{Event: []byte(event), Context: quickjs.Context{
+			FunctionID: "fn_0199f0000000700080000000000000aa", FunctionName: "hello", Version: 1,
+			InvocationID: "inv_0199f0000000700080000000000000aa", TraceID: "0af7651916cd43dd8448eb211c80319c",
+		}})
+		if err != nil {
+			return err
+		}
+		return answer.check(res.Output, nil)
+	}, close: func() { _ = r.Close(b.ctx) }}, nil
+}
