@@ -37,13 +37,13 @@ const maxCallerBytes = 8 << 10
 // and takes them out of r, so that the function does not see them as the web's.
 func callContext(r *http.Request) (context.Context, error) {
 	ctx := r.Context()
-	if values := r.Header.Values(headerTraceparent); len(values) == 1 {
+	if values := r.Header[headerTraceparent]; len(values) == 1 {
 		if parent, ok := tracing.ParseTraceparent(values[0]); ok {
 			ctx = tracing.ContextWith(ctx, parent)
 		}
 	}
-	for _, name := range []string{headerCaller, headerFlagContext} {
-		if len(r.Header.Values(name)) == 0 {
+	for _, name := range [...]string{headerCaller, headerFlagContext} {
+		if len(r.Header[name]) == 0 {
 			continue
 		}
 		if p, ok := principal(ctx); !ok || p.Role != "admin" {
@@ -74,31 +74,30 @@ func callContext(r *http.Request) (context.Context, error) {
 var flagContextPattern = regexp.MustCompile(`^[^:\x00-\x20]{1,128}:[^:\x00-\x20]{1,128}$`)
 
 // callRequest reads the headers that say how to run: version and timeout.
-func (s *Server) callRequest(h http.Header) (*function.InvokeRequest, error) {
-	req := &function.InvokeRequest{}
-	if len(h.Values(headerVersion)) > 0 {
+func (s *Server) callRequest(req *function.InvokeRequest, h http.Header) error {
+	if len(h[headerVersion]) > 0 {
 		value, err := single(h, headerVersion)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		v, err := strconv.Atoi(strings.TrimPrefix(value, "v"))
 		if err != nil || v < 1 {
-			return nil, badHeader(headerVersion, errors.New("it must be a version number, 1 or more"))
+			return badHeader(headerVersion, errors.New("it must be a version number, 1 or more"))
 		}
 		req.Version = v
 	}
-	if len(h.Values(headerTimeout)) > 0 {
+	if len(h[headerTimeout]) > 0 {
 		value, err := single(h, headerTimeout)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		d, err := time.ParseDuration(value)
 		if err != nil || d <= 0 || d > s.opts.MaxTimeout {
-			return nil, badHeader(headerTimeout, fmt.Errorf("it must be a duration above 0 and up to %s, e.g. 5s or 250ms", s.opts.MaxTimeout))
+			return badHeader(headerTimeout, fmt.Errorf("it must be a duration above 0 and up to %s, e.g. 5s or 250ms", s.opts.MaxTimeout))
 		}
 		req.Timeout = d
 	}
-	return req, nil
+	return nil
 }
 
 func single(h http.Header, name string) (string, error) {

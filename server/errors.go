@@ -28,6 +28,7 @@ var functionStatus = map[string]int{
 	function.ErrFunction.Code:         http.StatusBadGateway,
 	function.ErrDeadlineExceeded.Code: http.StatusBadGateway,
 	function.ErrMemoryExceeded.Code:   http.StatusBadGateway,
+	function.ErrComputeExceeded.Code:  http.StatusBadGateway,
 	function.ErrOutputExceeded.Code:   http.StatusBadGateway,
 	function.ErrCallDepth.Code:        http.StatusBadGateway,
 	function.ErrCancelled.Code:        http.StatusServiceUnavailable,

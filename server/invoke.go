@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"flagbase.dev/function"
@@ -20,9 +22,11 @@ func (s *Server) invokeRoutes() {
 type call struct {
 	s   *Server
 	w   http.ResponseWriter
-	r   *http.Request
+	ctx context.Context
 	id  string // id or name of the function
-	req *function.InvokeRequest
+	req function.InvokeRequest
+
+	header [5]string // values of the answer's header, in one piece of memory
 
 	mu           sync.Mutex // guards what Started sets: a stream's keep-alive reads it from another goroutine
 	invocationID string
@@ -31,19 +35,18 @@ type call struct {
 
 // newCall reads everything of r that the invocation needs, body included.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request, id string) (*call, error) {
-	ctx, err := callContext(r)
-	if err != nil {
+	c := &call{s: s, w: w, id: id}
+	var err error
+	if c.ctx, err = callContext(r); err != nil {
 		return nil, err
 	}
-	req, err := s.callRequest(r.Header)
-	if err != nil {
+	if err := s.callRequest(&c.req, r.Header); err != nil {
 		return nil, err
 	}
-	if req.Event, err = readBody(w, r, s.opts.EventLimitBytes); err != nil {
+	if c.req.Event, err = readBody(w, r, s.opts.EventLimitBytes); err != nil {
 		return nil, err
 	}
-	c := &call{s: s, w: w, r: r.WithContext(ctx), id: id, req: req}
-	req.Started = c.started
+	c.req.Started = c.started
 	return c, nil
 }
 
@@ -52,8 +55,14 @@ func (c *call) started(invocationID, traceparent string) {
 	defer c.mu.Unlock()
 	c.invocationID, c.traceparent = invocationID, traceparent
 	h := c.w.Header()
-	h.Set(headerInvocation, invocationID)
-	h.Set(headerTraceparent, traceparent)
+	c.set(h, 0, headerInvocation, invocationID)
+	c.set(h, 1, headerTraceparent, traceparent)
+}
+
+// set is h.Set of a name in canonical form, whose value lives in place i of c.header.
+func (c *call) set(h http.Header, i int, name, value string) {
+	c.header[i] = value
+	h[name] = c.header[i : i+1 : i+1]
 }
 
 func (c *call) invocation() string {
@@ -64,12 +73,17 @@ func (c *call) invocation() string {
 
 // do runs the invocation and counts it.
 func (c *call) do() (*function.InvokeResult, error) {
-	done := c.s.metrics.begin(c.s.metricName(c.r, c.id))
-	outcome := CodeInternal // what a panic leaves
-	defer func() { done(outcome) }()
-	result, err := c.s.opts.Functions.Do(c.r.Context(), c.id, c.req)
+	start := time.Now()
+	m := c.s.functionMetrics(c.ctx, c.id)
+	m.inFlight.Inc()
+	outcome, compute := CodeInternal, time.Duration(0) // what a panic leaves
+	defer func() { m.done(outcome, time.Since(start), compute) }()
+	result, err := c.s.opts.Functions.Do(c.ctx, c.id, &c.req)
+	if result != nil {
+		compute = result.Compute
+	}
 	if err != nil {
-		outcome = c.s.problemCode(c.r, err)
+		outcome = c.s.problemCode(c.ctx, err)
 		return nil, err
 	}
 	outcome = "ok"
@@ -81,7 +95,7 @@ func (c *call) do() (*function.InvokeResult, error) {
 
 // problem is what the caller is told when the invocation failed.
 func (c *call) problem(err error) *Problem {
-	p := c.s.problem(c.r.Context(), err)
+	p := c.s.problem(c.ctx, err)
 	p.InvocationID = c.invocation()
 	return p.withHeader(headerError, p.Code)
 }
@@ -103,15 +117,15 @@ func (s *Server) serveInvoke(w http.ResponseWriter, r *http.Request) {
 // answer writes a finished invocation: the function's own HTTP response if it made one, else its output.
 func (c *call) answer(result *function.InvokeResult) {
 	h := c.w.Header()
-	h.Set(headerVersion, strconv.Itoa(result.Version))
+	c.set(h, 2, headerVersion, strconv.Itoa(result.Version))
 	if result.HTTP != nil {
 		if err := writeWebResponse(c.w, result.HTTP); err != nil {
 			c.problem(err).write(c.w)
 		}
 		return
 	}
-	h.Set("Content-Type", outputType(result.Output))
-	h.Set("Content-Length", strconv.Itoa(len(result.Output)))
+	c.set(h, 3, "Content-Type", outputType(result.Output))
+	c.set(h, 4, "Content-Length", strconv.Itoa(len(result.Output)))
 	_, _ = c.w.Write(result.Output)
 }
 
@@ -128,28 +142,29 @@ func outputType(output []byte) string {
 }
 
 // problemCode is the code err will be reported with, without logging anything.
-func (s *Server) problemCode(r *http.Request, err error) string {
+func (s *Server) problemCode(ctx context.Context, err error) string {
 	var fe *function.Error
 	if errors.As(err, &fe) {
 		return fe.Code
 	}
-	if r.Context().Err() != nil {
+	if ctx.Err() != nil {
 		return "cancelled"
 	}
 	return CodeInternal
 }
 
-// metricName is the name of the function that callers call id, so that id and name count as one. It is
-// looked up once; management calls forget it. Unknown functions share a label: callers must not be able to
-// make labels.
-func (s *Server) metricName(r *http.Request, id string) string {
-	if name, ok := s.names.Load(id); ok {
-		return name.(string)
+// functionMetrics are those of the function that callers call id, so that id and name count as one. They
+// are looked up once; management calls forget them. Unknown functions share a label: callers must not be
+// able to make labels.
+func (s *Server) functionMetrics(ctx context.Context, id string) *functionMetrics {
+	if m, ok := s.names.Load(id); ok {
+		return m.(*functionMetrics)
 	}
-	fn, err := s.opts.Functions.Get(r.Context(), id)
+	fn, err := s.opts.Functions.Get(ctx, id)
 	if err != nil {
-		return "unknown"
+		return s.metrics.of("unknown")
 	}
-	s.names.Store(id, fn.Name)
-	return fn.Name
+	m := s.metrics.of(fn.Name)
+	s.names.Store(id, m)
+	return m
 }

@@ -16,7 +16,9 @@ type metrics struct {
 	invocations *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
 	inFlight    *prometheus.GaugeVec
+	compute     *prometheus.CounterVec
 	requests    *prometheus.CounterVec
+	byClass     [6]prometheus.Counter // of requests, by the status's first digit
 }
 
 func newMetrics() *metrics {
@@ -35,30 +37,66 @@ func newMetrics() *metrics {
 			Name: "flagbase_invocations_in_flight",
 			Help: "Invocations over HTTP that are running now, by function.",
 		}, []string{"function"}),
+		compute: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flagbase_invocation_compute_seconds_total",
+			Help: "Time that invocations over HTTP spent in the code of functions, host calls not counted, by function.",
+		}, []string{"function"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "flagbase_http_requests_total",
 			Help: "HTTP requests, by status class (2xx, 4xx, ...).",
 		}, []string{"status"}),
 	}
-	m.registry.MustRegister(m.invocations, m.duration, m.inFlight, m.requests,
+	m.registry.MustRegister(m.invocations, m.duration, m.inFlight, m.compute, m.requests,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for i := range m.byClass {
+		m.byClass[i] = m.requests.WithLabelValues(statusClass(i * 100))
+	}
 	return m
+}
+
+// answered counts a request.
+func (m *metrics) answered(status int) {
+	if class := status / 100; class >= 0 && class < len(m.byClass) {
+		m.byClass[class].Inc()
+		return
+	}
+	m.requests.WithLabelValues(statusClass(status)).Inc()
 }
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// begin counts an invocation as running; the returned function counts it as done.
-func (m *metrics) begin(fn string) func(outcome string) {
-	start := time.Now()
-	running := m.inFlight.WithLabelValues(fn)
-	running.Inc()
-	return func(outcome string) {
-		running.Dec()
-		m.invocations.WithLabelValues(fn, outcome).Inc()
-		m.duration.WithLabelValues(fn).Observe(time.Since(start).Seconds())
+// functionMetrics are those of one function, found once.
+type functionMetrics struct {
+	name     string
+	all      *metrics
+	ok       prometheus.Counter
+	inFlight prometheus.Gauge
+	compute  prometheus.Counter
+	duration prometheus.Observer
+}
+
+func (m *metrics) of(fn string) *functionMetrics {
+	return &functionMetrics{
+		name: fn, all: m,
+		ok:       m.invocations.WithLabelValues(fn, "ok"),
+		inFlight: m.inFlight.WithLabelValues(fn),
+		compute:  m.compute.WithLabelValues(fn),
+		duration: m.duration.WithLabelValues(fn),
 	}
+}
+
+// done counts an invocation that ended.
+func (f *functionMetrics) done(outcome string, took, compute time.Duration) {
+	f.inFlight.Dec()
+	if outcome == "ok" {
+		f.ok.Inc()
+	} else {
+		f.all.invocations.WithLabelValues(f.name, outcome).Inc()
+	}
+	f.duration.Observe(took.Seconds())
+	f.compute.Add(compute.Seconds())
 }
 
 func statusClass(status int) string {

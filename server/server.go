@@ -84,7 +84,7 @@ type Server struct {
 	metrics *metrics
 	public  map[string]bool
 	ready   atomic.Bool
-	names   sync.Map      // what callers call a function -> its name, for metric labels
+	names   sync.Map      // what callers call a function -> *functionMetrics
 	uploads chan struct{} // bounds the artifacts held in memory at once
 }
 

@@ -45,7 +45,7 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 	c.req.HTTP = &function.HTTPRequest{
 		Method: r.Method,
 		URL:    webURL(r, rest),
-		Header: webRequestHeader(r.Header),
+		Header: webRequestHeader(r),
 		Body:   c.req.Event,
 	}
 	result, err := c.do()
@@ -94,10 +94,14 @@ func dropHopByHop(h http.Header) {
 	}
 }
 
-// webRequestHeader is what of a request's header a function sees: not the connection's and not flagbase's.
-func webRequestHeader(from http.Header) map[string][]string {
-	h := from.Clone()
+// webRequestHeader is what of a request's header a function sees: not the connection's and not flagbase's,
+// and not the key: what authenticated here ends here.
+func webRequestHeader(r *http.Request) map[string][]string {
+	h := r.Header.Clone()
 	dropHopByHop(h)
+	if _, ok := principal(r.Context()); ok {
+		h.Del("Authorization")
+	}
 	for name := range h {
 		if ownHeader(name) {
 			delete(h, name)

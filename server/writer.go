@@ -15,7 +15,8 @@ type responseWriter struct {
 	http.ResponseWriter
 	rc      *http.ResponseController
 	timeout time.Duration
-	status  int // 0 until the header was sent
+	status  int  // 0 until the header was sent
+	fresh   bool // the deadline was set for the header, and nothing was written since
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -29,6 +30,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	}
 	w.status = status
 	w.extend()
+	w.fresh = true
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -39,7 +41,10 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		piece := p[written:min(len(p), written+writePiece)]
-		w.extend()
+		if !w.fresh {
+			w.extend()
+		}
+		w.fresh = false
 		n, err := w.ResponseWriter.Write(piece)
 		written += n
 		if err != nil || written == len(p) {
