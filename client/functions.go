@@ -160,6 +160,8 @@ type Invocation struct {
 	HostCalls       int        `json:"host_calls"`
 	OutputSizeBytes int        `json:"output_size_bytes"`
 	TraceID         string     `json:"trace_id,omitempty"`
+	Version         int        `json:"version,omitempty"`
+	ComputeMs       *int64     `json:"cpu_ms,omitempty"` // of ExecutionMs, in the function's own code
 }
 
 // InvocationPage is a part of a function's invocations, newest first.

@@ -70,7 +70,7 @@ func (o *InvokeOptions) request(id, suffix string) *request {
 }
 
 // Invoke runs a function, by id or name, and returns its output. A function that failed is an *Error with
-// the code function_error, deadline_exceeded, memory_exceeded or output_exceeded. A web handler's response
+// the code function_error, deadline_exceeded, compute_exceeded, memory_exceeded or output_exceeded. A web handler's response
 // is a result whatever its status.
 func (c *Client) Invoke(ctx context.Context, id string, opts *InvokeOptions) (*InvokeResult, error) {
 	resp, err := c.send(ctx, opts.request(id, ""))

@@ -21,8 +21,8 @@ type InvocationsOptions struct {
 
 // InvocationPage is a page of invocations, newest first.
 type InvocationPage struct {
-	Invocations []FunctionInvocation `json:"invocations"`
-	Next        string               `json:"next,omitempty"` // cursor of the next page; "" at the end
+	Invocations []Invocation `json:"invocations"`
+	Next        string       `json:"next,omitempty"` // cursor of the next page; "" at the end
 }
 
 // ListInvocations returns the 100 most recent invocations for a function, newest
@@ -32,7 +32,11 @@ func (s *Store) ListInvocations(ctx context.Context, fnID string) ([]FunctionInv
 	if err != nil {
 		return nil, err
 	}
-	return page.Invocations, nil
+	list := make([]FunctionInvocation, len(page.Invocations))
+	for i := range page.Invocations {
+		list[i] = page.Invocations[i].FunctionInvocation
+	}
+	return list, nil
 }
 
 // Invocations is ListInvocations in pages. opts may be nil.
@@ -64,7 +68,7 @@ func (s *Store) Invocations(ctx context.Context, fnID string, opts *InvocationsO
 		return nil, s.broken(ctx, op, err)
 	}
 	defer func() { _ = rows.Close() }()
-	page := &InvocationPage{Invocations: []FunctionInvocation{}}
+	page := &InvocationPage{Invocations: []Invocation{}}
 	for rows.Next() {
 		inv, err := scanInvocation(rows)
 		if err != nil {
@@ -83,7 +87,7 @@ func (s *Store) Invocations(ctx context.Context, fnID string, opts *InvocationsO
 }
 
 // GetInvocation returns one invocation, or ErrNotFound.
-func (s *Store) GetInvocation(ctx context.Context, id string) (*FunctionInvocation, error) {
+func (s *Store) GetInvocation(ctx context.Context, id string) (*Invocation, error) {
 	const op = "get invocation"
 	if err := s.history.flush(ctx); err != nil {
 		return nil, s.broken(ctx, op, err)
@@ -116,20 +120,21 @@ func (s *Store) Logs(ctx context.Context, invocationID string) ([]byte, error) {
 	return log, nil
 }
 
-const invocationColumns = `id, function_id, started_at, completed_at, success, output, error, execution_ms, peak_memory_bytes, host_calls, output_size_bytes, trace_id`
+const invocationColumns = `id, function_id, started_at, completed_at, success, output, error, execution_ms, peak_memory_bytes, host_calls, output_size_bytes, trace_id, version, cpu_us`
 
 // scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
-func scanInvocation(row scanner) (*FunctionInvocation, error) {
+func scanInvocation(row scanner) (*Invocation, error) {
 	var (
-		inv       FunctionInvocation
+		inv       Invocation
 		started   int64
 		completed sql.NullInt64
 		took      sql.NullInt64
+		compute   sql.NullInt64
 	)
 	if err := row.Scan(&inv.ID, &inv.FunctionID, &started, &completed, &inv.Success, &inv.Output, &inv.Error, &took,
-		&inv.PeakMemoryBytes, &inv.HostCalls, &inv.OutputSizeBytes, &inv.TraceID); err != nil {
+		&inv.PeakMemoryBytes, &inv.HostCalls, &inv.OutputSizeBytes, &inv.TraceID, &inv.Version, &compute); err != nil {
 		return nil, err
 	}
 	inv.StartedAt = database.FromMicros(started)
@@ -139,6 +144,10 @@ func scanInvocation(row scanner) (*FunctionInvocation, error) {
 	}
 	if took.Valid {
 		inv.ExecutionMs = &took.Int64
+	}
+	if compute.Valid {
+		ms := compute.Int64 / 1000
+		inv.ComputeMs = &ms
 	}
 	return &inv, nil
 }

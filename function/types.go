@@ -63,6 +63,13 @@ type FunctionInvocation struct {
 	TraceID         string     `json:"trace_id,omitempty"`
 }
 
+// Invocation is a FunctionInvocation and what is recorded beside it.
+type Invocation struct {
+	FunctionInvocation
+	Version   int    `json:"version"`          // the one that ran
+	ComputeMs *int64 `json:"cpu_ms,omitempty"` // in the guest's own code, of the wall time; nil while it runs
+}
+
 // HostDeps are the flagbase services exposed to WASM functions via the "flagbase"
 // host module. A nil one answers guests that it is not available.
 type HostDeps struct {

@@ -22,8 +22,8 @@ type invocationsInput struct {
 }
 
 type invocationPage struct {
-	Invocations []function.FunctionInvocation `json:"invocations" nullable:"false"`
-	Next        string                        `json:"next,omitempty" doc:"The cursor of the next page; absent on the last."`
+	Invocations []function.Invocation `json:"invocations" nullable:"false"`
+	Next        string                `json:"next,omitempty" doc:"The cursor of the next page; absent on the last."`
 }
 
 func (s *Server) invocationRoutes() {
@@ -47,7 +47,7 @@ func (s *Server) invocationRoutes() {
 	register(s, huma.Operation{
 		OperationID: "get-invocation", Method: http.MethodGet, Path: "/v1/invocations/{id}", Tags: []string{"Invocations"},
 		Summary: "Get an invocation",
-	}, func(ctx context.Context, in *invocationPath) (*reply[function.FunctionInvocation], error) {
+	}, func(ctx context.Context, in *invocationPath) (*reply[function.Invocation], error) {
 		inv, err := s.opts.Functions.GetInvocation(ctx, in.ID)
 		if err != nil {
 			return nil, err

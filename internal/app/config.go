@@ -20,6 +20,8 @@ type Config struct {
 	LogLevel        string        // debug, info, warn or error. Defaults to info
 	LogFormat       string        // text or json. Defaults to text
 	Limits          Limits
+	History         History
+	TracesPerSecond int // that begin here and are recorded; defaults to 500; 0 is all
 	Fetch           Fetch
 	Secrets         map[string]*Secret // by name; only in the file. Defaults to none
 
@@ -37,8 +39,17 @@ type Limits struct {
 	Object      Bytes         // largest object put over HTTP; defaults to 5 GiB
 	Timeout     time.Duration // defaults to 30 s
 	MaxTimeout  time.Duration // the longest a caller may ask for; defaults to 15 minutes
+	Compute     time.Duration // time in the guest's own code; defaults to 0, none
 	CallDepth   int           // defaults to 16
 	Concurrency int           // invocations of one function at once; defaults to 100
+	Queue       int           // how many more of one function may wait for their turn; defaults to 100
+	QueueTime   time.Duration // how long they may wait; defaults to 1 s
+}
+
+// History is how much of the history of invocations is kept.
+type History struct {
+	Age         time.Duration // defaults to 30 days; 0 keeps for ever
+	PerFunction int           // records of each function; defaults to 100,000; 0 is all
 }
 
 // Fetch says which hosts functions may send HTTP requests to.
@@ -60,8 +71,10 @@ func Defaults() *Config {
 		LogFormat:       "text",
 		Limits: Limits{
 			Memory: 128 << 20, Output: 6 << 20, Log: 256 << 10, Event: 6 << 20, Artifact: 64 << 20, Object: 5 << 30,
-			Timeout: 30 * time.Second, MaxTimeout: 15 * time.Minute, CallDepth: 16, Concurrency: 100,
+			Timeout: 30 * time.Second, MaxTimeout: 15 * time.Minute, CallDepth: 16, Concurrency: 100, Queue: 100, QueueTime: time.Second,
 		},
+		History:         History{Age: 30 * 24 * time.Hour, PerFunction: 100_000},
+		TracesPerSecond: 500,
 	}
 }
 
@@ -109,6 +122,18 @@ func (c *Config) validate() error {
 	}
 	if l.Concurrency < 1 {
 		bad("limits.concurrency", "%d is not 1 or more", l.Concurrency)
+	}
+	if l.Compute < 0 {
+		bad("limits.compute", "%s is below 0", l.Compute)
+	}
+	if l.Queue < 0 || l.QueueTime <= 0 {
+		bad("limits.queue", "%d is below 0, or limits.queue_timeout, %s, not above 0", l.Queue, l.QueueTime)
+	}
+	if c.History.Age < 0 || c.History.PerFunction < 0 {
+		bad("history", "age and per_function cannot be negative")
+	}
+	if c.TracesPerSecond < 0 {
+		bad("traces.per_second", "%d is below 0", c.TracesPerSecond)
 	}
 	if c.ShutdownDelay < 0 || c.ShutdownTimeout < 0 {
 		bad("shutdown", "its durations cannot be negative")

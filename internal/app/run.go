@@ -181,7 +181,12 @@ func (a *app) open(ctx context.Context) error {
 		ArtifactLimitBytes: int64(c.Limits.Artifact),
 		Timeout:            c.Limits.Timeout,
 		MaxCallDepth:       c.Limits.CallDepth,
+		ComputeLimit:       c.Limits.Compute,
 		MaxConcurrency:     c.Limits.Concurrency,
+		MaxQueue:           orNone(c.Limits.Queue),
+		QueueTimeout:       c.Limits.QueueTime,
+		HistoryAge:         orNone(c.History.Age),
+		HistoryPerFunction: orNone(c.History.PerFunction),
 		Fetch: &function.FetchPolicy{
 			AllowHosts:   c.Fetch.AllowHosts,
 			AllowPrivate: c.Fetch.AllowPrivate,
@@ -220,6 +225,15 @@ func (a *app) open(ctx context.Context) error {
 	return err
 }
 
+// orNone turns the 0 of a setting into the negative number by which the rooms mean it; their own 0 is the
+// default.
+func orNone[T int | time.Duration](setting T) T {
+	if setting == 0 {
+		return -1
+	}
+	return setting
+}
+
 // parts are the rooms whose truth is in the database.
 type parts struct {
 	flags  *feature.Engine
@@ -241,7 +255,7 @@ func (a *app) openData(ctx context.Context, db *sql.DB) (*parts, error) {
 		return nil, fmt.Errorf("open the buckets: %w", err)
 	}
 	a.onClose("buckets", func(context.Context) error { return p.bucket.Close() })
-	if p.tracer, err = tracing.NewRecorder(ctx, db, &tracing.Options{Logger: a.log}); err != nil {
+	if p.tracer, err = tracing.NewRecorder(ctx, db, &tracing.Options{Logger: a.log, TracesPerSecond: orNone(a.config.TracesPerSecond)}); err != nil {
 		return nil, fmt.Errorf("open the traces: %w", err)
 	}
 	a.onClose("traces", p.tracer.Close)

@@ -39,11 +39,11 @@ func (c *command) fnInvocationsCommand() *cobra.Command {
 				var rows [][]string
 				for _, inv := range invocations {
 					rows = append(rows, []string{
-						inv.ID, ago(inv.StartedAt, time.Now()), status(&inv), milliseconds(&inv), size(inv.PeakMemoryBytes),
+						inv.ID, ago(inv.StartedAt, time.Now()), status(&inv), milliseconds(inv.ExecutionMs), milliseconds(inv.ComputeMs), size(inv.PeakMemoryBytes),
 						strconv.Itoa(inv.HostCalls), size(int64(inv.OutputSizeBytes)), inv.TraceID,
 					})
 				}
-				writeTable(w, []string{"ID", "STARTED", "STATUS", "TIME", "MEMORY", "HOST CALLS", "OUTPUT", "TRACE"}, rows)
+				writeTable(w, []string{"ID", "STARTED", "STATUS", "TIME", "CPU", "MEMORY", "HOST CALLS", "OUTPUT", "TRACE"}, rows)
 			})
 		},
 	}
@@ -79,14 +79,14 @@ func status(inv *client.Invocation) string {
 	return code
 }
 
-func milliseconds(inv *client.Invocation) string {
-	if inv.ExecutionMs == nil {
+func milliseconds(ms *int64) string {
+	if ms == nil {
 		return "-"
 	}
-	if *inv.ExecutionMs < 1000 {
-		return strconv.FormatInt(*inv.ExecutionMs, 10) + " ms" // whole milliseconds are what is recorded
+	if *ms < 1000 {
+		return strconv.FormatInt(*ms, 10) + " ms" // whole milliseconds are what is recorded
 	}
-	return took(time.Duration(*inv.ExecutionMs) * time.Millisecond)
+	return took(time.Duration(*ms) * time.Millisecond)
 }
 
 func (c *command) fnLogsCommand() *cobra.Command {
@@ -202,7 +202,7 @@ func (l *logPrinter) show(inv *client.Invocation) error {
 		_, err = fmt.Fprintln(w, string(line))
 		return err
 	}
-	fmt.Fprintf(w, "%s  %s  %s  %s\n", inv.StartedAt.Local().Format("2006-01-02 15:04:05"), inv.ID, status(inv), milliseconds(inv))
+	fmt.Fprintf(w, "%s  %s  %s  %s\n", inv.StartedAt.Local().Format("2006-01-02 15:04:05"), inv.ID, status(inv), milliseconds(inv.ExecutionMs))
 	if len(log) > 0 {
 		writeIndented(w, string(log))
 	}
