@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -64,6 +65,19 @@ type EngineOptions struct {
 	Fetch *FetchPolicy
 	// Secrets gives functions the secrets they were granted. Defaults to none.
 	Secrets SecretSource
+	// CodeCacheDir is a directory that keeps compiled code, so that the next process need not
+	// compile what this one did. Its user alone may have access to it (mode 0700); several processes may
+	// share it. Defaults to none.
+	CodeCacheDir string
+	// CodeCacheBytes is how much is kept there; what was not used for the longest
+	// time goes. Defaults to 1 GiB.
+	CodeCacheBytes int64
+	// Compiler compiles a module in a process of its own, with limits on memory and time: it makes
+	// sandbox.CompileTo happen there and returns its error. Defaults to compiling in this process.
+	Compiler func(ctx context.Context, module []byte, dir string) error
+	// Logger gets what the operator should know, such as a cache that cannot be used.
+	// Defaults to slog.Default().
+	Logger *slog.Logger
 }
 
 // FetchPolicy says where functions may send HTTP requests. Loopback, private,
@@ -127,7 +141,7 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 		return nil, fail(ErrInvalid, "new engine: a memory limit of %d bytes is not between 64 KiB and 4 GiB", o.MemoryLimitBytes)
 	}
 	if o.TotalMemoryBytes < 0 || o.OutputLimitBytes < 0 || o.LogLimitBytes < 0 || o.EventLimitBytes < 0 || o.ArtifactLimitBytes < 0 ||
-		o.Timeout < 0 || o.ComputeLimit < 0 || o.MaxCallDepth < 0 || o.MaxConcurrency < 0 || o.QueueTimeout < 0 {
+		o.CodeCacheBytes < 0 || o.Timeout < 0 || o.ComputeLimit < 0 || o.MaxCallDepth < 0 || o.MaxConcurrency < 0 || o.QueueTimeout < 0 {
 		return nil, fail(ErrInvalid, "new engine: a limit is negative")
 	}
 	policy := o.Fetch
@@ -138,7 +152,10 @@ func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
 	if e.fetch, err = newFetch(policy); err != nil {
 		return nil, fail(ErrInvalid, "new engine: %w", err)
 	}
-	config := &sandbox.Config{MaxModuleBytes: o.ArtifactLimitBytes, Memory: sandbox.NewLedger(uint64(o.TotalMemoryBytes))}
+	config := &sandbox.Config{
+		MaxModuleBytes: o.ArtifactLimitBytes, Memory: sandbox.NewLedger(uint64(o.TotalMemoryBytes)),
+		CacheDir: o.CodeCacheDir, CacheBytes: o.CodeCacheBytes, Compile: o.Compiler, Log: o.Logger,
+	}
 	if e.wasm, err = sandbox.NewRuntime(ctx, config); err != nil {
 		return nil, fail(ErrInternal, "new engine: %w", err)
 	}

@@ -67,7 +67,7 @@ func invalidArtifact(op string, err error) error {
 	switch {
 	case errors.Is(err, sandbox.ErrInterrupted):
 		return interrupted(op, err)
-	case errors.Is(err, sandbox.ErrClosed):
+	case errors.Is(err, sandbox.ErrClosed), errors.Is(err, sandbox.ErrCompiler):
 		return fail(ErrInternal, "%s: %w", op, err)
 	case errors.Is(err, sandbox.ErrInvalidModule):
 		return &Error{Code: ErrInvalidArtifact.Code, Message: op + ": " + strings.TrimPrefix(err.Error(), sandbox.ErrInvalidModule.Error()+": "), Cause: err}

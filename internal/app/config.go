@@ -23,6 +23,7 @@ type Config struct {
 	History         History
 	TracesPerSecond int // that begin here and are recorded; defaults to 500; 0 is all
 	Fetch           Fetch
+	Cache           Cache
 	Secrets         map[string]*Secret // by name; only in the file. Defaults to none
 
 	Warnings []string // what LoadConfig found odd and could do without
@@ -52,6 +53,12 @@ type History struct {
 	PerFunction int           // records of each function; defaults to 100,000; 0 is all
 }
 
+// Cache keeps compiled code, so that a restart compiles nothing again.
+type Cache struct {
+	Dir  string // defaults to cache in the data directory
+	Size Bytes  // most bytes kept; 0 keeps nothing. Defaults to 1 GiB
+}
+
 // Fetch says which hosts functions may send HTTP requests to.
 type Fetch struct {
 	AllowHosts   []string // defaults to every host with a public address
@@ -69,6 +76,7 @@ func Defaults() *Config {
 		ShutdownTimeout: 20 * time.Second,
 		LogLevel:        "info",
 		LogFormat:       "text",
+		Cache:           Cache{Size: 1 << 30},
 		Limits: Limits{
 			Memory: 128 << 20, Output: 6 << 20, Log: 256 << 10, Event: 6 << 20, Artifact: 64 << 20, Object: 5 << 30,
 			Timeout: 30 * time.Second, MaxTimeout: 15 * time.Minute, CallDepth: 16, Concurrency: 100, Queue: 100, QueueTime: time.Second,
@@ -109,6 +117,7 @@ func (c *Config) validate() error {
 		{"limits.event", l.Event, 1, 1 << 30},
 		{"limits.artifact", l.Artifact, 1, 1 << 30},
 		{"limits.object", l.Object, 1, 1 << 50},
+		{"cache.size", c.Cache.Size, 0, 1 << 50},
 	} {
 		if size.n < size.least || size.n > size.most {
 			bad(size.key, "%d bytes is not between %d and %d", size.n, size.least, size.most)
@@ -148,6 +157,17 @@ func oneOf(value string, choices ...string) bool {
 		}
 	}
 	return false
+}
+
+// cacheDir is where compiled code is kept; "" keeps none.
+func (c *Config) cacheDir() string {
+	switch {
+	case c.Cache.Size == 0:
+		return ""
+	case c.Cache.Dir != "":
+		return c.Cache.Dir
+	}
+	return c.path("cache")
 }
 
 func (c *Config) path(name string) string { return filepath.Join(c.Data, name) }

@@ -63,6 +63,8 @@ func settings(c *Config) map[string]any {
 		"traces.per_second":    &c.TracesPerSecond,
 		"fetch.allow_hosts":    &c.Fetch.AllowHosts,
 		"fetch.allow_private":  &c.Fetch.AllowPrivate,
+		"cache.dir":            &c.Cache.Dir,
+		"cache.size":           &c.Cache.Size,
 	}
 }
 

@@ -34,6 +34,9 @@ type Options struct {
 	Log io.Writer
 	// Version is the program's, for the OpenAPI document. Defaults to "dev".
 	Version string
+	// Worker are the arguments that make this program run CompileWorker. Modules are then compiled in
+	// limited processes of their own. Defaults to none: they are compiled in this process.
+	Worker []string
 	// Started is called once the server takes requests. Defaults to nothing.
 	Started func(*Running)
 }
@@ -171,7 +174,15 @@ func (a *app) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var compile func(context.Context, []byte, string) error
+	if len(a.opts.Worker) > 0 {
+		compile = (&compiler{worker: a.opts.Worker, limits: limitsOf}).compile
+	}
 	engine, err := function.NewEngine(ctx, &function.EngineOptions{
+		CodeCacheDir:       c.cacheDir(),
+		CodeCacheBytes:     int64(c.Cache.Size),
+		Compiler:           compile,
+		Logger:             a.log,
 		Secrets:            secrets,
 		MemoryLimitBytes:   int64(c.Limits.Memory),
 		TotalMemoryBytes:   int64(c.Limits.TotalMemory),

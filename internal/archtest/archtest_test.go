@@ -40,7 +40,7 @@ var rooms = []room{
 	{"function", append([]string{"internal/sandbox", "internal/quickjs", "internal/hostabi", "internal/bundle", "internal/egress", "internal/database"}, services...), "the domain holds no HTTP server and no command"},
 	{"server", append([]string{"function", "auth"}, services...), "it decodes, authorises, calls a domain package and encodes; it holds no SQL"},
 	{"client", nil, "it speaks HTTP to any flagbase; its types are its own"},
-	{"internal/app", append([]string{"function", "server", "auth", "internal/database"}, services...), "it composes; commands are to its right"},
+	{"internal/app", append([]string{"function", "server", "auth", "internal/database", "internal/sandbox"}, services...), "it composes, and starts the processes that compile for the sandbox; commands are to its right"},
 	{"internal/cli", []string{"internal/app", "internal/project", "client"}, "a command is a client of the API like any other"},
 	{"cmd/flagbase", []string{"internal/cli"}, "main is ten lines"},
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"flagbase.dev/internal/app"
 	"github.com/charmbracelet/fang"
 	"github.com/spf13/cobra"
 )
@@ -19,8 +20,15 @@ const (
 	exitMisuse = 2
 )
 
+// workerCommand is the command by which a server starts this program to compile a module. It is none for
+// people, and runs before anything that people's commands need.
+const workerCommand = "compile-worker"
+
 // Main runs the command with os.Args' rest and returns the exit code.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == workerCommand {
+		return app.CompileWorker(stdin, stderr, args[1:])
+	}
 	c := &command{}
 	root := c.root()
 	root.SetArgs(args)

@@ -40,6 +40,7 @@ FLAGBASE_ADMIN_KEY=$(cat key) flagbase start --config flagbase.yaml`,
 				AdminKey: os.Getenv("FLAGBASE_ADMIN_KEY"),
 				Log:      cmd.ErrOrStderr(),
 				Version:  Version(),
+				Worker:   []string{workerCommand},
 				Started:  func(r *app.Running) { c.announce(cmd, r) },
 			})
 		},

@@ -6,24 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"weak"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sync/singleflight"
-
-	"flagbase.dev/internal/wasmbin"
 )
-
-// features is what guests may use: WebAssembly 2.0 with extended constant
-// expressions and tail calls. Threads stay off because memory.atomic.wait parks a
-// goroutine that no deadline reaches; exception handling stays off because wazero
-// copies the whole stack at each try_table. See RATIONALE.md.
-const features = api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesTailCall
 
 // Config sizes a Runtime. Zero values give the defaults.
 type Config struct {
@@ -38,6 +29,18 @@ type Config struct {
 	// KeepModules is how many prepared modules are kept although nobody holds
 	// them. Defaults to 64.
 	KeepModules int
+	// CacheDir keeps compiled code on disk, so that another process need not compile it
+	// again. Processes may share it; it has to belong to their user alone, mode 0700.
+	// Defaults to "": nothing is kept.
+	CacheDir string
+	// CacheBytes is how much is kept there; what was not used for the longest time
+	// goes. Defaults to 1 GiB.
+	CacheBytes int64
+	// Compile does what CompileTo does in a process of its own, with limits on memory and time, and
+	// fails as CompileTo does. Defaults to nil: modules are compiled in this process.
+	Compile func(ctx context.Context, rewritten []byte, dir string) error
+	// Log gets what is wrong with the cache. Defaults to slog.Default().
+	Log *slog.Logger
 }
 
 // Runtime prepares modules and holds the host modules they import. All its
@@ -48,6 +51,8 @@ type Runtime struct {
 	flight singleflight.Group
 
 	compiling chan struct{} // holds a token for each compilation under way
+	code      *codeCache    // nil: code is compiled here and not kept
+	abort     chan struct{} // closed to end compilations in other processes
 
 	// live is held for reading by all that uses wazero's runtime: instances and
 	// compilations. Closing it under them would unmap the code and the memory that
@@ -70,6 +75,7 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 		modules: make(map[[sha256.Size]byte]weak.Pointer[Module]),
 
 		compiling: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)),
+		abort:     make(chan struct{}),
 	}
 	if config != nil {
 		r.config = *config
@@ -86,11 +92,14 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 	if r.config.KeepModules == 0 {
 		r.config.KeepModules = 64
 	}
-	r.wazero = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
-		WithCoreFeatures(features).
-		// Rewriting moves code, which debug information does not follow; and the
-		// reader of it is not made for hostile input.
-		WithDebugInfoEnabled(false))
+	engine := runtimeConfig()
+	if r.config.CacheDir != "" || r.config.Compile != nil {
+		if err := r.openCode(); err != nil {
+			return nil, err
+		}
+		engine = engine.WithCompilationCache(r.code.wazero)
+	}
+	r.wazero = wazero.NewRuntimeWithConfig(ctx, engine)
 	if err := r.Register(ctx, wasiModule()); err != nil {
 		return nil, errors.Join(err, r.Close(ctx))
 	}
@@ -132,12 +141,16 @@ func (r *Runtime) Close(ctx context.Context) (err error) {
 		case <-quiet:
 		case <-ctx.Done():
 			r.stopping.Store(true)
+			close(r.abort)
 			<-quiet
 		}
 		r.mu.Lock()
 		r.recent = nil
 		r.mu.Unlock()
 		err = r.wazero.Close(context.WithoutCancel(ctx))
+		if r.code != nil {
+			err = errors.Join(err, r.code.wazero.Close(context.WithoutCancel(ctx)), r.code.close())
+		}
 	})
 	return err
 }
@@ -146,7 +159,7 @@ func (r *Runtime) Close(ctx context.Context) (err error) {
 // calls that come meanwhile wait for it, later ones get the same Module. An error
 // that is the module's fault wraps ErrInvalidModule.
 //
-// Compilation itself cannot be cancelled; when ctx ends Prepare returns, and the
+// A caller does not cancel a compilation; when ctx ends Prepare returns, and the
 // compilation finishes for whoever asks next.
 func (r *Runtime) Prepare(ctx context.Context, wasm []byte) (*Module, error) {
 	sum := sha256.Sum256(wasm)
@@ -201,79 +214,6 @@ func (r *Runtime) keep(m *Module) {
 			delete(r.modules, sum)
 		}
 	}, sum)
-}
-
-func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byte) (m *Module, err error) {
-	if !r.live.TryRLock() {
-		return nil, ErrClosed
-	}
-	defer r.live.RUnlock()
-	defer func() {
-		// A module that the scan lets pass and the compiler falls over must not take
-		// the process with it: nobody above this goroutine could recover.
-		if p := recover(); p != nil {
-			m, err = nil, fmt.Errorf("%w: it cannot be compiled: %v", ErrInvalidModule, p)
-		}
-	}()
-	info, err := wasmbin.Scan(wasm, &wasmbin.Limits{MaxBytes: int(r.config.MaxModuleBytes), MaxMemoryPages: r.config.MaxMemoryPages})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
-	}
-	if info.GrowsUnboundedTable {
-		return nil, fmt.Errorf("%w: the module grows a table that states no maximum; give the table one of at most 100,000 elements", ErrInvalidModule)
-	}
-	if err := r.checkImports(info); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
-	}
-	_, blank := info.ActiveData()
-	rewritten, err := info.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: blank, StartExport: startExport, ExportGlobals: globalExport})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
-	}
-	// A few at a time, so that a core is left for those who run. One goroutine each:
-	// a panic in another goroutine of the compiler could not be recovered.
-	r.compiling <- struct{}{}
-	defer func() { <-r.compiling }()
-	compiled, err := r.wazero.CompileModule(experimental.WithCompilationWorkers(ctx, 1), rewritten)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrInvalidModule, err)
-	}
-	return newModule(r, sum, info, compiled), nil
-}
-
-// checkImports refuses what no host module offers, in the words of whoever built
-// the module.
-func (r *Runtime) checkImports(info *wasmbin.Module) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, im := range info.Imports {
-		name := im.Module + "." + im.Name
-		if im.Kind != wasmbin.Function {
-			return fmt.Errorf("module imports the %s %s, but only functions can be imported", im.Kind, name)
-		}
-		fn, ok := r.host[im.Module][im.Name]
-		if !ok {
-			return fmt.Errorf("module imports %s, which flagbase does not provide", name)
-		}
-		if params, results := types(im.Type.Params), types(im.Type.Results); !sameTypes(params, fn.Params) || !sameTypes(results, fn.Results) {
-			return fmt.Errorf("module imports %s as %s, but it is %s", name, signature(params, results), signature(fn.Params, fn.Results))
-		}
-	}
-	return nil
-}
-
-func signature(params, results []ValueType) string {
-	list := func(types []ValueType) string {
-		s := "("
-		for i, t := range types {
-			if i > 0 {
-				s += " "
-			}
-			s += api.ValueTypeName(t)
-		}
-		return s + ")"
-	}
-	return list(params) + "->" + list(results)
 }
 
 // Hash is the SHA-256 of a module's bytes, in hex.

@@ -1,0 +1,8 @@
+//go:build unix
+
+package app
+
+import "syscall"
+
+// ownGroup keeps signals of a terminal, such as Ctrl-C, from a process: who started it ends it.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
