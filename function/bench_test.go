@@ -72,3 +72,17 @@ func BenchmarkStoreDo(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkInvokeWASI is a Go program of 2.6 MB that the caller brings every time.
+func BenchmarkInvokeWASI(b *testing.B) {
+	wasm, ctx := helloWASM(b), context.Background()
+	_, err := shared.InvokeWASI(ctx, wasm, 0, nil, nil)
+	must(b, err)
+	b.ReportAllocs()
+	b.ReportMetric(float64(len(wasm)), "wasm-bytes")
+	for b.Loop() {
+		if _, err := shared.InvokeWASI(ctx, wasm, 0, nil, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

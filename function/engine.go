@@ -108,6 +108,7 @@ type Engine struct {
 	script  *sandbox.Runtime // for the JavaScript engine, which imports another host module
 	quickjs *quickjs.Engine
 	fetch   *egress.Client
+	modules *modules // that callers of InvokeWASI bring
 
 	// artifacts is held for reading from when a deployment stores its artifact until
 	// its version is recorded, and for writing while one that nothing uses is deleted.
@@ -120,7 +121,7 @@ type Engine struct {
 // NewEngine creates an Engine. opts may be nil. The caller must call Close when
 // done.
 func NewEngine(ctx context.Context, opts *EngineOptions) (*Engine, error) {
-	e := &Engine{histories: make(map[any]*history)}
+	e := &Engine{histories: make(map[any]*history), modules: newModules()}
 	if opts != nil {
 		e.options = *opts
 	}
@@ -188,6 +189,7 @@ func (e *Engine) Close(ctx context.Context) {
 			_ = r.Close(ctx)
 		}
 	}
+	e.modules.clear()
 	e.mu.Lock()
 	histories := make([]*history, 0, len(e.histories))
 	for _, h := range e.histories {
@@ -237,6 +239,10 @@ func (e *Engine) Invoke(ctx context.Context, wasmPath string, timeout time.Durat
 // of a reactor. Its output is captured and returned, also when it fails. deps may be
 // nil; m is populated with compute metrics if non-nil. timeout 0 means the engine's
 // default.
+//
+// The module is compiled the first time. The engine keeps a copy of the bytes of up to
+// 64 modules, 256 MiB together, those used last: comparing with it is what a later
+// invocation costs. wasmBytes is not kept and may be changed after the call.
 func (e *Engine) InvokeWASI(ctx context.Context, wasmBytes []byte, timeout time.Duration, deps *HostDeps, m *WASIMetrics) ([]byte, error) {
 	out := newOutput(nil, e.options.OutputLimitBytes)
 	err := e.invokeModule(ctx, "invoke module", wasmBytes, timeout, deps, out, m, entryAny)
@@ -251,18 +257,32 @@ func (e *Engine) InvokeWASIStream(ctx context.Context, wasmBytes []byte, timeout
 	return e.invokeModule(ctx, "invoke module", wasmBytes, timeout, deps, out, m, entryAny)
 }
 
+// moduleOf gives the program of the module with these bytes, compiled now if need be.
+func (e *Engine) moduleOf(ctx context.Context, op string, wasm []byte, entry entry) (*moduleProgram, error) {
+	key := e.modules.key(wasm, entry)
+	if p := e.modules.find(key, wasm); p != nil {
+		return p, nil
+	}
+	module, err := e.wasm.Prepare(ctx, wasm)
+	if err != nil {
+		return nil, invalidArtifact(op, err)
+	}
+	p, err := newModuleProgram(module, len(wasm), entry)
+	if err != nil {
+		return nil, fail(ErrInvalidArtifact, "%s: %w", op, err)
+	}
+	e.modules.keep(key, wasm, p)
+	return p, nil
+}
+
 func (e *Engine) invokeModule(ctx context.Context, op string, wasm []byte, timeout time.Duration, deps *HostDeps, out *output, m *WASIMetrics, entry entry) error {
 	if timeout <= 0 {
 		timeout = e.options.Timeout
 	}
 	// Compiling is not the guest's time, but it must not outlast it for ever.
-	module, err := e.wasm.Prepare(ctx, wasm)
+	program, err := e.moduleOf(ctx, op, wasm, entry)
 	if err != nil {
-		return invalidArtifact(op, err)
-	}
-	program, err := newModuleProgram(module, len(wasm), entry)
-	if err != nil {
-		return fail(ErrInvalidArtifact, "%s: %w", op, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
