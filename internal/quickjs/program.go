@@ -83,7 +83,7 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 		return nil, v.err
 	}
 	p.main, p.scratch = s.main, v.scratch
-	if p.snapshot, err = inst.Snapshot(); err != nil {
+	if p.snapshot, err = inst.Snapshot(&sandbox.SnapshotOptions{Renews: true}); err != nil {
 		return nil, fmt.Errorf("keep the evaluated script: %w", err)
 	}
 	return p, nil

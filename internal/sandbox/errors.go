@@ -18,6 +18,9 @@ var (
 	// beyond its limit.
 	ErrOutOfMemory = errors.New("guest out of memory")
 
+	// ErrComputeExceeded says that the guest computed for longer than it may.
+	ErrComputeExceeded = errors.New("the guest exceeded its compute time")
+
 	// ErrClosed says that the runtime was closed.
 	ErrClosed = errors.New("the runtime is closed")
 
@@ -67,11 +70,11 @@ func (i *Instance) translate(err error) error {
 		if exit.ExitCode() == 0 {
 			return nil
 		}
-		if i.mem.exhausted {
+		if i.guest.mem.exhausted {
 			return fmt.Errorf("%w; the guest then exited with code %d", ErrExhausted, exit.ExitCode())
 		}
-		if i.mem.refused {
-			return fmt.Errorf("%w: limit %d MiB; the guest then exited with code %d", ErrOutOfMemory, i.mem.limit>>20, exit.ExitCode())
+		if i.guest.mem.refused {
+			return fmt.Errorf("%w: limit %d MiB; the guest then exited with code %d", ErrOutOfMemory, i.guest.mem.limit>>20, exit.ExitCode())
 		}
 		return &ExitError{Code: exit.ExitCode()}
 	}
@@ -90,11 +93,11 @@ func (i *Instance) translate(err error) error {
 	}
 	message, stack, _ := strings.Cut(err.Error(), "\nwasm stack trace:\n")
 	message = strings.TrimPrefix(message, "wasm error: ")
-	if i.mem.exhausted {
+	if i.guest.mem.exhausted {
 		return fmt.Errorf("%w; the guest then trapped: %s", ErrExhausted, message)
 	}
-	if i.mem.refused {
-		return fmt.Errorf("%w: limit %d MiB; the guest then trapped: %s", ErrOutOfMemory, i.mem.limit>>20, message)
+	if i.guest.mem.refused {
+		return fmt.Errorf("%w: limit %d MiB; the guest then trapped: %s", ErrOutOfMemory, i.guest.mem.limit>>20, message)
 	}
 	return &TrapError{Message: message, Stack: strings.ReplaceAll(stack, "\t", "")}
 }

@@ -65,9 +65,11 @@ func export(b wazero.HostModuleBuilder, fn HostFunc) {
 	call := fn.Call
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 		inst := instanceOf(ctx)
+		was := inst.lap(false)
 		inst.checkInterrupt()
 		call(ctx, inst, stack)
 		inst.checkInterrupt()
+		inst.lap(was)
 	}), fn.Params, fn.Results).Export(fn.Name)
 }
 

@@ -3,7 +3,9 @@ package sandbox
 import (
 	"iter"
 	"maps"
+	"runtime"
 	"slices"
+	"sort"
 
 	"flagbase.dev/internal/wasmbin"
 )
@@ -13,7 +15,7 @@ import (
 // page when the guest first writes to it (image_linux.go), or as a plain copy.
 type image struct {
 	size   uint64     // bytes of memory, a multiple of pageSize
-	chunks []chunk    // what is not zero, by offset; nil where there is a file
+	chunks []chunk    // what is not zero, by offset; a view of file where there is one
 	file   *imageFile // nil where it is copied
 }
 
@@ -36,12 +38,11 @@ const (
 )
 
 func newImage(size uint64, chunks []chunk) *image {
-	im := &image{size: size}
+	im := &image{size: size, chunks: chunks}
 	if ranges, ok := mappable(chunks); ok {
-		im.file = newImageFile(ranges, chunks)
-	}
-	if im.file == nil {
-		im.chunks = chunks
+		if im.file = newImageFile(ranges, chunks); im.file != nil {
+			im.chunks = im.file.chunks()
+		}
 	}
 	return im
 }
@@ -113,11 +114,36 @@ func mappable(chunks []chunk) (ranges []span, ok bool) {
 
 // copyTo puts the image into memory that is zero.
 func (im *image) copyTo(memory []byte) {
-	if im.file != nil {
-		im.file.copyTo(memory)
-		return
-	}
 	for _, c := range im.chunks {
 		copy(memory[c.offset:], c.bytes)
 	}
+	runtime.KeepAlive(im.file)
+}
+
+// content is how many bytes of the image are not zero, about.
+func (im *image) content() (n uint64) {
+	for _, c := range im.chunks {
+		n += uint64(len(c.bytes))
+	}
+	return n
+}
+
+// fill makes b, which is memory from offset on, what the image says: its bytes, and
+// zeros where it has none.
+func (im *image) fill(b []byte, offset uint64) {
+	end := offset + uint64(len(b))
+	first := sort.Search(len(im.chunks), func(i int) bool { return im.chunks[i].end() > offset })
+	done := offset
+	for _, c := range im.chunks[first:] {
+		if c.offset >= end {
+			break
+		}
+		if c.offset > done {
+			clear(b[done-offset : c.offset-offset])
+			done = c.offset
+		}
+		done += uint64(copy(b[done-offset:], c.bytes[done-c.offset:]))
+	}
+	clear(b[done-offset:])
+	runtime.KeepAlive(im.file)
 }

@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"time"
-
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 )
 
 // InstanceOptions is what one use of an instance gets. The zero value is a guest
@@ -19,6 +16,11 @@ type InstanceOptions struct {
 	Stdout, Stderr io.Writer // an error of Write ends the guest and is what Call returns
 	Host           any       // what host functions find in Instance.Host
 	MemoryPages    uint32    // limit in pages of 64 KiB. Defaults to 2048 (128 MiB)
+
+	// Compute is how long the guest may compute, host calls not counted; beyond it the
+	// call ends with ErrComputeExceeded. Defaults to no limit but ctx's deadline.
+	Compute time.Duration
+
 	Args, Env      []string  // Env as "NAME=value"
 }
 
@@ -31,15 +33,22 @@ type Instance struct {
 	options  InstanceOptions
 	ctx      context.Context
 	call     callContext
-	deadline time.Time
-	mem      linearMemory
-	guest    api.Module
-	peak     uint32
+	deadline int64 // by ticks; math.MaxInt64 when there is none
+	guest    *guest
 	live     bool // holds Runtime.live
+	failed   bool // a call ended in an error
+	drew     bool // randomness, or the time
+	peak     uint32
+
+	// Guest compute time: see lap.
+	computing bool
+	mark      int64
+	compute   int64
+	turn      int64 // when the guest last let others run
 }
 
 func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instance {
-	i := &Instance{module: m, ctx: ctx}
+	i := &Instance{module: m, ctx: ctx, deadline: math.MaxInt64}
 	if opts != nil {
 		i.options = *opts
 	}
@@ -47,52 +56,70 @@ func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instanc
 		i.options.MemoryPages = defaultMemoryPages
 	}
 	i.options.MemoryPages = min(i.options.MemoryPages, m.runtime.config.MaxMemoryPages)
-	i.mem.ledger = m.runtime.config.Memory
-	i.mem.limit, i.mem.own, i.mem.pause = uint64(i.options.MemoryPages)*pageSize, m.maxBytes, i.pause
-	i.deadline, _ = ctx.Deadline()
+	if deadline, ok := ctx.Deadline(); ok {
+		i.deadline = int64(deadline.Sub(processStart))
+	}
 	i.call = callContext{Context: ctx, inst: i}
 	return i
 }
 
-var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions()
-
-func (i *Instance) instantiate(from *Snapshot) error {
-	if i.ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", ErrInterrupted, i.ctx.Err())
-	}
-	// Background: what bounds the guest is its own check, not wazero's.
-	ctx := experimental.WithMemoryAllocator(context.Background(), &i.mem)
-	guest, err := i.module.runtime.wazero.InstantiateModule(ctx, i.module.compiled, moduleConfig)
-	if err != nil {
-		return &TrapError{Message: err.Error()}
-	}
-	i.guest = guest
-	if from != nil {
-		return from.restore(guest)
-	}
-	if i.module.start {
-		_, err = i.Call(startExport)
-	}
-	return err
-}
-
-// Call calls an exported function and gives its results. The error is one of the
-// package's, or what a host function or writer failed with. A guest that exits
-// with code 0 is no error.
+// Call calls an exported function and gives its results, which are valid until the next
+// Call. The error is one of the package's, or what a host function or writer failed
+// with. A guest that exits with code 0 is no error.
 func (i *Instance) Call(name string, args ...uint64) ([]uint64, error) {
 	if i.ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInterrupted, i.ctx.Err())
 	}
-	fn := i.guest.ExportedFunction(name)
-	if fn == nil {
+	if i.guest == nil {
+		return nil, ErrClosed
+	}
+	e := i.guest.export(name)
+	if e == nil {
 		return nil, fmt.Errorf("%w: it exports no function %q", ErrInvalidModule, name)
 	}
-	results, err := fn.Call(&i.call, args...)
+	if len(args) != e.params {
+		return nil, fmt.Errorf("%w: %q takes %d arguments, not %d", ErrInvalidModule, name, e.params, len(args))
+	}
+	way := e.take(i.guest, name)
+	copy(way.slots, args)
+	was := i.lap(true)
+	err := way.fn.CallWithStack(&i.call, way.slots)
+	i.lap(was)
 	if err != nil {
+		i.failed = true
 		return nil, i.translate(err)
 	}
-	return results, nil
+	e.give(way)
+	return way.slots[:e.results], nil
 }
+
+// ticks is a monotonic clock in nanoseconds.
+func ticks() int64 { return int64(time.Since(processStart)) }
+
+// lap is called when the guest is entered or left, and gives what was before. The time
+// in between counts as the guest's when it was the guest that ran.
+func (i *Instance) lap(computing bool) (was bool) {
+	now := ticks()
+	was = i.computing
+	if was {
+		i.compute += now - i.mark
+	}
+	i.computing, i.mark = computing, now
+	return was
+}
+
+// Compute is how long the guest has computed: wall time in its own code, without what
+// host functions took.
+func (i *Instance) Compute() time.Duration {
+	if i.computing {
+		return time.Duration(i.compute + ticks() - i.mark)
+	}
+	return time.Duration(i.compute)
+}
+
+// DrewRandom is for host functions that give the guest what it may make random numbers
+// of: randomness, or the time. A Snapshot would give all its instances the same.
+func (i *Instance) DrewRandom() { i.drew = true }
 
 // Host is what InstanceOptions.Host was.
 func (i *Instance) Host() any { return i.options.Host }
@@ -100,7 +127,7 @@ func (i *Instance) Host() any { return i.options.Host }
 // Read gives a view of n bytes of memory at ptr; false when they are not all in
 // memory. The view is valid until the guest runs again: copy what must last.
 func (i *Instance) Read(ptr, n uint32) ([]byte, bool) {
-	mem := i.guest.Memory()
+	mem := i.guest.wasm.Memory()
 	if mem == nil {
 		return nil, n == 0 && ptr == 0
 	}
@@ -110,7 +137,7 @@ func (i *Instance) Read(ptr, n uint32) ([]byte, bool) {
 // Write copies b into memory at ptr; false when it does not all fit, and then
 // nothing is written.
 func (i *Instance) Write(ptr uint32, b []byte) bool {
-	mem := i.guest.Memory()
+	mem := i.guest.wasm.Memory()
 	if mem == nil {
 		return len(b) == 0
 	}
@@ -119,7 +146,7 @@ func (i *Instance) Write(ptr uint32, b []byte) bool {
 
 // WriteUint32 writes v in little-endian order.
 func (i *Instance) WriteUint32(ptr, v uint32) bool {
-	mem := i.guest.Memory()
+	mem := i.guest.wasm.Memory()
 	return mem != nil && mem.WriteUint32Le(ptr, v)
 }
 
@@ -127,7 +154,7 @@ func (i *Instance) WriteUint32(ptr, v uint32) bool {
 // shrinks, so it is its size.
 func (i *Instance) PeakMemory() uint32 {
 	if i.guest != nil {
-		if mem := i.guest.Memory(); mem != nil {
+		if mem := i.guest.wasm.Memory(); mem != nil {
 			i.peak = max(i.peak, mem.Size())
 		}
 	}
@@ -135,26 +162,38 @@ func (i *Instance) PeakMemory() uint32 {
 }
 
 // OutOfMemory says whether the guest was refused memory beyond its limit.
-func (i *Instance) OutOfMemory() bool { return i.mem.refused }
+func (i *Instance) OutOfMemory() bool { return i.guest != nil && i.guest.mem.refused }
 
 // Release gives the instance back. Views of its memory are invalid from here on.
 func (i *Instance) Release() {
-	i.PeakMemory()
-	if i.guest != nil {
-		_ = i.guest.Close(context.Background())
+	if g := i.guest; g != nil {
+		i.PeakMemory()
 		i.guest = nil
+		if i.failed {
+			clear(g.exports) // whatever an unwound call left on its stack goes
+		}
+		if g.restore() {
+			g.origin.pool.put(&i.module.runtime.pools, g)
+		} else {
+			g.close()
+		}
 	}
-	i.mem.Free()
 	if i.live {
 		i.live = false
 		i.module.runtime.live.RUnlock()
 	}
 }
 
+// turn is how long a guest computes before others get their turn on its core.
+const turn = int64(time.Millisecond)
+
 // pause is where a guest comes after each quantum of work: others get their turn on
 // this core, and the guest ends here when its time is over.
 func (i *Instance) pause() {
-	runtime.Gosched()
+	if now := ticks(); now-i.turn > turn {
+		runtime.Gosched()
+		i.turn = ticks()
+	}
 	i.checkInterrupt()
 }
 
@@ -163,7 +202,7 @@ func (i *Instance) pause() {
 // machine whose cores are all busy with guests.
 func (i *Instance) checkInterrupt() {
 	err := i.ctx.Err()
-	if err == nil && !i.deadline.IsZero() && !time.Now().Before(i.deadline) {
+	if err == nil && i.deadline != math.MaxInt64 && ticks() >= i.deadline {
 		err = context.DeadlineExceeded
 	}
 	if err == nil && i.module.runtime.stopping.Load() {
@@ -171,5 +210,8 @@ func (i *Instance) checkInterrupt() {
 	}
 	if err != nil {
 		panic(&hostFailure{fmt.Errorf("%w: %w", ErrInterrupted, err)})
+	}
+	if limit := i.options.Compute; limit > 0 && i.Compute() > limit {
+		panic(&hostFailure{fmt.Errorf("%w of %s", ErrComputeExceeded, limit)})
 	}
 }

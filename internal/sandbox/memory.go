@@ -21,8 +21,9 @@ type linearMemory struct {
 	// exhausted says that growth was refused because all instances together have
 	// what the runtime may use.
 	exhausted bool
-	pause     func()
-	image     *image // what it begins with
+	shrinking bool      // growth is answered with the size of the image
+	inst      *Instance // that uses it
+	image     *image    // what it begins with
 	pages     memoryPages
 	ledger    *Ledger
 	size      uint64 // bytes in the ledger
@@ -32,6 +33,11 @@ type linearMemory struct {
 // (memory_linux.go), a Go slice elsewhere (memory_portable.go).
 type memoryPages interface {
 	resize(size uint64) []byte
+	reserved() uint64 // bytes it can be resized to
+	// restore makes memory, of which the first used bytes were the guest's, what it
+	// was at first: the image, then zeros. It says how much of the machine's memory is
+	// still held; not ok when that is not possible or not worth it.
+	restore(im *image, used uint64) (held uint64, ok bool)
 	free()
 }
 
@@ -45,8 +51,10 @@ func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory {
 // guest's memory.grow return -1.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	switch {
+	case m.shrinking:
+		return m.pages.resize(m.image.size)
 	case size == maxMemory:
-		m.pause()
+		m.inst.pause()
 		return nil
 	case size > m.own:
 		return nil
@@ -54,7 +62,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 		m.refused = true
 		return nil
 	}
-	if size > m.size && !m.reserve(size) {
+	if size > m.size && !m.inst.module.runtime.reserve(m, size) {
 		m.exhausted = true
 		return nil
 	}
@@ -68,6 +76,23 @@ func (m *linearMemory) reserve(size uint64) bool {
 	}
 	m.size = size
 	return true
+}
+
+func (m *linearMemory) reserved() uint64 {
+	if m.pages == nil {
+		return m.own
+	}
+	return m.pages.reserved()
+}
+
+// reserve enters size bytes of m into the ledger, at the cost of idle guests if need
+// be.
+func (r *Runtime) reserve(m *linearMemory, size uint64) bool {
+	if m.reserve(size) {
+		return true
+	}
+	r.pools.free(size - m.size)
+	return m.reserve(size)
 }
 
 // Free implements experimental.LinearMemory.

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"strconv"
 
 	"github.com/tetratelabs/wazero"
@@ -33,7 +32,7 @@ type Module struct {
 	minBytes uint64
 	maxBytes uint64 // what the module itself allows its memory to become
 
-	image      *image   // memory at the start
+	base       *Snapshot // the state at the start, before the start function
 	globals    []string // exports of the mutable globals
 	restorable bool     // memory and globals are all its state
 }
@@ -47,9 +46,9 @@ func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled
 		imports:  make(map[string]bool),
 		start:    info.HasStart,
 
-		image:      &image{},
 		restorable: !info.ChangesTables,
 	}
+	m.base = &Snapshot{module: m, image: &image{}}
 	for i, g := range info.Globals {
 		switch {
 		case !g.Mutable:
@@ -76,7 +75,9 @@ func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled
 			m.maxBytes = uint64(info.Memory.Max) * pageSize
 		}
 		if data, ok := info.ActiveData(); ok {
-			m.image = dataImage(m.minBytes, data)
+			m.base.image = dataImage(m.minBytes, data)
+		} else {
+			m.restorable = false // instantiation writes the data
 		}
 	}
 	return m
@@ -106,31 +107,5 @@ func (m *Module) ExportsMemory() bool { return m.memory }
 // Acquire gives an instance in the state the module starts from. It is the
 // caller's alone until Release. ctx bounds all it does; opts may be nil.
 func (m *Module) Acquire(ctx context.Context, opts *InstanceOptions) (*Instance, error) {
-	return m.acquire(ctx, opts, nil)
-}
-
-// acquire gives an instance in the state of the snapshot; nil is the module's start.
-func (m *Module) acquire(ctx context.Context, opts *InstanceOptions, from *Snapshot) (*Instance, error) {
-	inst := newInstance(ctx, m, opts)
-	inst.mem.image = m.image
-	if from != nil {
-		inst.mem.image = from.image
-	}
-	size := max(m.minBytes, inst.mem.image.size)
-	if size > inst.mem.limit {
-		return nil, fmt.Errorf("%w: the module starts with %d MiB of memory, the limit is %d MiB", ErrOutOfMemory, size>>20, inst.mem.limit>>20)
-	}
-	if !m.runtime.live.TryRLock() {
-		return nil, ErrClosed
-	}
-	inst.live = true
-	if !inst.mem.reserve(size) {
-		inst.Release()
-		return nil, ErrExhausted
-	}
-	if err := inst.instantiate(from); err != nil {
-		inst.Release()
-		return nil, err
-	}
-	return inst, nil
+	return m.base.Acquire(ctx, opts)
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
 
 	"github.com/tetratelabs/wazero"
@@ -26,6 +27,11 @@ type Config struct {
 	// Memory bounds what all instances together may have; growth beyond it is
 	// refused. Defaults to NewLedger(0), the runtime's own.
 	Memory *Ledger
+	// IdleBytes is about how much of the machine's memory restored guests may hold that
+	// wait for their next use, and IdleTime how long one waits before it is closed.
+	// Default to 256 MiB and a minute; with negative IdleBytes none is kept.
+	IdleBytes int64
+	IdleTime  time.Duration
 	// KeepModules is how many prepared modules are kept although nobody holds
 	// them. Defaults to 64.
 	KeepModules int
@@ -61,6 +67,8 @@ type Runtime struct {
 	closing  sync.Once
 	stopping atomic.Bool // guests end at their next pause
 
+	pools pools // of restored guests
+
 	mu      sync.Mutex
 	host    map[string]map[string]HostFunc
 	modules map[[sha256.Size]byte]weak.Pointer[Module]
@@ -89,6 +97,13 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 	if r.config.Memory == nil {
 		r.config.Memory = NewLedger(0)
 	}
+	if r.config.IdleBytes == 0 {
+		r.config.IdleBytes = 256 << 20
+	}
+	if r.config.IdleTime == 0 {
+		r.config.IdleTime = time.Minute
+	}
+	r.pools.maxBytes, r.pools.maxAge = uint64(max(r.config.IdleBytes, 0)), r.config.IdleTime
 	if r.config.KeepModules == 0 {
 		r.config.KeepModules = 64
 	}
@@ -144,6 +159,7 @@ func (r *Runtime) Close(ctx context.Context) (err error) {
 			close(r.abort)
 			<-quiet
 		}
+		r.pools.close()
 		r.mu.Lock()
 		r.recent = nil
 		r.mu.Unlock()

@@ -64,7 +64,7 @@ func TestSnapshotProperty(t *testing.T) {
 		defer first.Release()
 		scramble(t, first)
 		memory, globals := memoryOf(t, first), call(t, first, "globals")
-		snapshot, err := first.Snapshot()
+		snapshot, err := first.Snapshot(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestSnapshotsAtOnce(t *testing.T) {
 	m := prepare(t, statefulWAT)
 	inst := acquire(t, t.Context(), m, nil)
 	call(t, inst, "poke", 500, 1)
-	snapshot, err := inst.Snapshot()
+	snapshot, err := inst.Snapshot(nil)
 	must(t, err)
 	var group sync.WaitGroup
 	for worker := range 16 {
@@ -130,7 +130,7 @@ func TestNoSnapshot(t *testing.T) {
 		`(module (global (mut externref) (ref.null extern)) (func (export "f")))`,
 	} {
 		inst := acquire(t, t.Context(), prepare(t, wat), nil)
-		if _, err := inst.Snapshot(); !errors.Is(err, sandbox.ErrNoSnapshot) {
+		if _, err := inst.Snapshot(nil); !errors.Is(err, sandbox.ErrNoSnapshot) {
 			t.Errorf("%s: %v", wat, err)
 		}
 	}

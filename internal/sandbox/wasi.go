@@ -161,6 +161,7 @@ func clockTimeGet(_ context.Context, g *Instance, p []uint64) uint32 {
 	if uint32(p[0]) > clockLast {
 		return errnoInval
 	}
+	g.DrewRandom()
 	return g.writeUint64(uint32(p[2]), now(uint32(p[0])))
 }
 
@@ -176,6 +177,7 @@ func randomGet(_ context.Context, g *Instance, p []uint64) uint32 {
 	if !ok {
 		return errnoFault
 	}
+	g.DrewRandom()
 	for len(b) > 0 { // in pieces: all of a large memory takes longer than a deadline allows
 		n := min(len(b), 1<<20)
 		_, _ = rand.Read(b[:n]) // never fails: crypto/rand ends the process instead

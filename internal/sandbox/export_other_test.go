@@ -1,0 +1,5 @@
+//go:build !linux
+
+package sandbox
+
+func readingPagemap() (restore func()) { return nil }
