@@ -141,10 +141,11 @@ func (c *contender) finish() row {
 	r := c.row
 	r.PerSecond, r.Median, r.P99, r.Rounds = median(c.rates), median(c.median), median(c.p99), c.asked
 	r.CPU, r.ClientCPU = c.cpu/time.Duration(c.asked), c.client/time.Duration(c.asked)
-	if c.pid == os.Getpid() {
-		r.ClientCPU = 0 // not to be told apart
-	}
 	r.Workers = c.load.connections
-	r.RSS, r.PSS = memoryOf(c.pid)
+	if c.pid == os.Getpid() {
+		r.ClientCPU = 0 // not to be told apart from the server's
+	} else {
+		r.RSS, r.PSS = memoryOf(c.pid)
+	}
 	return r
 }

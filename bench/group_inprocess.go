@@ -94,6 +94,7 @@ func cpuGuests(b *bench) error {
 		c.add(b.stockQuickJS(q, code, false, "null", answer))
 		c.add(b.stockQuickJS(q, code, true, "null", answer))
 		c.add(b.wasmtimeQuickJS(q, code, true, "null", answer))
+		c.add(b.keptQuickJS(q, code, "null", answer))
 		c.add(b.flagbaseStore(b.deployScript(script(name)), "null", answer))
 		if err := add("JS "+name, flagbaseStoreName, &c); err != nil {
 			return err
@@ -157,7 +158,7 @@ func jsHandler(b *bench) error {
 	}
 	var c collect
 	c.add(b.keptQuickJS(q, code, helloEvent, wantJS))
-	c.add(b.flagbaseScript(source, helloEvent, wantJS, nil))
+	c.add(b.flagbaseScript(source, helloEvent, wantJS))
 	c.add(b.flagbaseStore(b.deployScript(source), helloEvent, wantJS))
 	c.add(b.wasmtimeQuickJS(q, code, false, helloEvent, wantJS))
 	c.add(b.wasmtimeQuickJS(q, code, true, helloEvent, wantJS))
@@ -186,7 +187,7 @@ func workers(b *bench) error {
 	var c collect
 	c.add(&subject{Name: "nothing but arithmetic, in Go: what the machine gives", Isolates: irrelevant, run: arithmetic}, nil)
 	c.add(b.flagbaseEngine(wasm, wantHello))
-	c.add(b.flagbaseScript(source, helloEvent, wantJS, nil))
+	c.add(b.flagbaseScript(source, helloEvent, wantJS))
 	c.add(b.flagbaseStore(b.deployModule(wasm), "", wantHello))
 	c.add(b.flagbaseStore(b.deployScript(source), helloEvent, wantJS))
 	defer closeAll(c.subjects)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"flagbase.dev/function"
 )
 
 // restart: the first invocation after the server was started again.
@@ -118,38 +116,5 @@ func manyFunctions(b *bench) error {
 	b.got("many-p99", "", float64(p99))
 	b.show("many", fmt.Sprintf("%s JavaScript functions called round robin", showCount(float64(functions))),
 		"One invocation over HTTP, two connections; each function has its own source. Of the deployments the median is the mean.", rows)
-	return nil
-}
-
-// evicted: an invocation that finds no instance kept.
-func evicted(b *bench) error {
-	functions, rounds := 60, 20
-	if b.quick {
-		functions, rounds = 5, 2
-	}
-	s, err := b.newStore(&function.EngineOptions{})
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	for i := range functions {
-		if _, err := s.Create(b.ctx, fmt.Sprintf("hello-%d", i), "", "javascript", fmt.Sprintf("// %d\n%s", i, script("hello"))); err != nil {
-			return err
-		}
-	}
-	var times []time.Duration
-	for range rounds {
-		for i := range functions {
-			start := time.Now()
-			if err := s.invoke(b.ctx, fmt.Sprintf("hello-%d", i), helloEvent, wantJS); err != nil {
-				return err
-			}
-			times = append(times, time.Since(start))
-		}
-	}
-	r := row{Subject: flagbaseStoreName, Isolates: yes, Rounds: len(times), Worst: slices.Max(times)}
-	r.Median, r.P99 = quantiles(times)
-	b.got("evicted", "", float64(r.P99))
-	b.show("evicted", "JavaScript functions whose instances were all evicted", "One invocation, in process; none finds an instance that was kept.", []row{r})
 	return nil
 }

@@ -74,8 +74,14 @@ func (b *bench) keptQuickJS(q *quickJS, code, event string, answer *answerOf) (*
 	}}, nil
 }
 
-// flagbaseScript calls a script's handler in its sandbox, without the Store around it.
-func (b *bench) flagbaseScript(source, event string, answer *answerOf, config *sandbox.Config) (*subject, error) {
+// scriptEngine runs scripts in flagbase's sandbox, without the Store around it.
+type scriptEngine struct {
+	ctx     context.Context
+	runtime *sandbox.Runtime
+	engine  *quickjs.Engine
+}
+
+func (b *bench) scriptEngine(config *sandbox.Config) (*scriptEngine, error) {
 	r, err := sandbox.NewRuntime(b.ctx, config)
 	if err != nil {
 		return nil, err
@@ -84,12 +90,19 @@ func (b *bench) flagbaseScript(source, event string, answer *answerOf, config *s
 	if err != nil {
 		return nil, err
 	}
-	program, err := e.Compile(b.ctx, "hello.js", []byte(source), nil)
+	return &scriptEngine{b.ctx, r, e}, nil
+}
+
+func (e *scriptEngine) close() { _ = e.runtime.Close(e.ctx) }
+
+// handler compiles a script and gives what invokes it once.
+func (e *scriptEngine) handler(source, event string, answer *answerOf) (func() error, error) {
+	program, err := e.engine.Compile(e.ctx, "hello.js", []byte(source), nil)
 	if err != nil {
 		return nil, err
 	}
-	return &subject{Name: "flagbase's sandbox, fresh per call", Isolates: yes, run: func() error {
-		ctx, cancel := context.WithTimeout(b.ctx, deadline)
+	return func() error {
+		ctx, cancel := context.WithTimeout(e.ctx, deadline)
 		defer cancel()
 		res, err := program.Run(ctx, &quickjs.Call{Event: []byte(event), Context: quickjs.Context{
 			FunctionID: "fn_0199f0000000700080000000000000aa", FunctionName: "hello", Version: 1,
@@ -99,5 +112,18 @@ func (b *bench) flagbaseScript(source, event string, answer *answerOf, config *s
 			return err
 		}
 		return answer.check(res.Output, nil)
-	}, close: func() { _ = r.Close(b.ctx) }}, nil
+	}, nil
+}
+
+// flagbaseScript calls a script's handler in flagbase's sandbox.
+func (b *bench) flagbaseScript(source, event string, answer *answerOf) (*subject, error) {
+	e, err := b.scriptEngine(nil)
+	if err != nil {
+		return nil, err
+	}
+	run, err := e.handler(source, event, answer)
+	if err != nil {
+		return nil, err
+	}
+	return &subject{Name: flagbaseFreshName, Isolates: yes, run: run, close: e.close}, nil
 }

@@ -144,4 +144,3 @@ func (r *report) write(path string) error {
 	}
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
-

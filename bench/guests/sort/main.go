@@ -15,12 +15,12 @@ type record struct {
 func main() {
 	x := uint32(12345)
 	next := func() int { x = x*1664525 + 1013904223; return int(x >> 8) }
-	numbers := make([]int, 400_000)
+	numbers := make([]int, 150_000)
 	for i := range numbers {
 		numbers[i] = next()
 	}
 	slices.Sort(numbers)
-	records := make([]record, 60_000)
+	records := make([]record, 30_000)
 	for i := range records {
 		records[i] = record{next() % 100, string([]byte{byte('a' + next()%26), byte('a' + next()%26), byte('a' + next()%26)})}
 	}
