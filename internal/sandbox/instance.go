@@ -21,7 +21,7 @@ type InstanceOptions struct {
 	// call ends with ErrComputeExceeded. Defaults to no limit but ctx's deadline.
 	Compute time.Duration
 
-	Args, Env      []string  // Env as "NAME=value"
+	Args, Env []string // Env as "NAME=value"
 }
 
 const defaultMemoryPages = 2048

@@ -33,8 +33,8 @@ type Module struct {
 	maxBytes uint64 // what the module itself allows its memory to become
 
 	base       *Snapshot // the state at the start, before the start function
-	globals    []string // exports of the mutable globals
-	restorable bool     // memory and globals are all its state
+	globals    []string  // exports of the mutable globals
+	restorable bool      // memory and globals are all its state
 }
 
 func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled wazero.CompiledModule) *Module {
