@@ -115,7 +115,7 @@ func start(v *vm, pages uint32) {
 	limitMemory(v, pages)
 	v.call("qjs_set_max_stack_size", stackBytes)
 	v.call("qjs_set_promise_rejection_handler", 1)
-	v.scratch = v.buffer(make([]byte, 16))
+	v.places.scratch = v.buffer(make([]byte, 16))
 }
 
 // limitMemory makes QuickJS notice that memory is out before the sandbox does.
@@ -127,7 +127,7 @@ func limitMemory(v *vm, pages uint32) {
 // boot starts QuickJS and evaluates the prelude.
 func (p *prepared) boot(v *vm, s *session, pages uint32) error {
 	start(v, pages)
-	s.scratch = v.scratch
+	s.places = v.places
 	factory := v.evaluate(p.prelude)
 	if v.isException(factory) {
 		return fmt.Errorf("evaluate the prelude: %s", v.describe(v.exception()))
@@ -146,9 +146,12 @@ func (p *prepared) boot(v *vm, s *session, pages uint32) error {
 		tick:   v.property(main, "tick"),
 		fail:   v.property(main, "fail"),
 	}
-	reseed(v, p.random)
+	reseed(v, p.randomState(v))
 	return v.err
 }
+
+// randomState is the address of Math.random's state.
+func (p *prepared) randomState(v *vm) uint32 { return v.call("qjs_get_context_ptr") + p.random }
 
 // findRandomState finds where in a JSContext QuickJS keeps the state of
 // Math.random: the eight bytes that one call changes the way xorshift64* does.

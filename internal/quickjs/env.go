@@ -59,7 +59,7 @@ func sessionOf(g *sandbox.Instance) *session {
 // exception is pending. The arguments stay the caller's.
 func hostCall(ctx context.Context, g *sandbox.Instance, stack []uint64) {
 	s := sessionOf(g)
-	v := &vm{inst: g, scratch: s.scratch}
+	v := &vm{inst: g, places: places{scratch: s.places.scratch}}
 	name, ok := g.Read(uint32(stack[0]), uint32(stack[1]))
 	if !ok {
 		sandbox.Fail(errGuestMemory)

@@ -30,10 +30,13 @@ type Program struct {
 	handlers int
 
 	// snapshot is QuickJS with the prelude and the script evaluated, ready to be
-	// called: every invocation starts from it. main and scratch are addresses in it.
+	// called: every invocation starts from it. What follows are addresses in it, and
+	// the memory limit it has.
 	snapshot *sandbox.Snapshot
 	main     prelude
-	scratch  uint32
+	places   places
+	random   uint32 // state of Math.random
+	pages    uint32
 }
 
 // ErrNoHandler says that a script gives nothing to call.
@@ -78,11 +81,13 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 	if p.handlers == 0 {
 		return nil, ErrNoHandler
 	}
+	v.reserve()
+	p.random = engine.randomState(v)
 	v.call("qjs_run_gc") // what evaluation left behind would be in every instance
 	if v.err != nil {
 		return nil, v.err
 	}
-	p.main, p.scratch = s.main, v.scratch
+	p.main, p.places, p.pages = s.main, v.places, pages
 	if p.snapshot, err = inst.Snapshot(&sandbox.SnapshotOptions{Renews: true}); err != nil {
 		return nil, fmt.Errorf("keep the evaluated script: %w", err)
 	}

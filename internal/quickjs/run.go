@@ -95,10 +95,13 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 		return nil, err
 	}
 	defer inst.Release()
-	v := &vm{inst: inst, scratch: p.scratch}
-	s.main, s.scratch, s.log = p.main, p.scratch, call.Log
-	limitMemory(v, pages)
-	reseed(v, p.engine.random)
+	v := &vm{inst: inst, places: p.places}
+	s.main, s.places, s.log, s.began = p.main, p.places, call.Log, time.Now()
+	s.details = func() ([]byte, error) { return call.Context.details(ctx) }
+	if pages != p.pages {
+		limitMemory(v, pages)
+	}
+	reseed(v, p.random)
 	res := &Result{}
 	err = p.run(ctx, v, s, call, pages, res)
 	res.PeakMemory, res.Compute = inst.PeakMemory(), inst.Compute()
@@ -106,7 +109,7 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 }
 
 func (p *Program) run(ctx context.Context, v *vm, s *session, call *Call, pages uint32, res *Result) error {
-	if err := s.start(ctx, v, call); err != nil {
+	if err := s.start(v, call); err != nil {
 		return err
 	}
 	err := s.wait(ctx, v, s.settled)
@@ -139,9 +142,8 @@ type requestLine struct {
 	Header map[string][]string `json:"headers"`
 }
 
-// start hands the invocation to the script.
-func (s *session) start(ctx context.Context, v *vm, call *Call) error {
-	c := &call.Context
+// details is what the script's context tells, as JSON.
+func (c *Context) details(ctx context.Context) ([]byte, error) {
 	d := details{c.FunctionID, c.FunctionName, c.Version, c.InvocationID, c.TraceID, c.Caller, 0}
 	if !json.Valid(d.Caller) {
 		d.Caller = nil
@@ -149,17 +151,20 @@ func (s *session) start(ctx context.Context, v *vm, call *Call) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		d.Deadline = float64(deadline.UnixNano()) / float64(time.Millisecond)
 	}
-	meta, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("encode the invocation's context: %w", err)
-	}
-	var request []byte
-	event := call.Event
+	return json.Marshal(d)
+}
+
+// start hands the invocation to the script. Nothing is freed in the guest: the instance
+// goes when the invocation ends.
+func (s *session) start(v *vm, call *Call) error {
+	request, event := v.places.undefined, call.Event
 	if r := call.Request; r != nil {
 		event = r.Body
-		if request, err = json.Marshal(requestLine{r.Method, r.URL, r.Header}); err != nil {
+		b, err := json.Marshal(requestLine{r.Method, r.URL, r.Header})
+		if err != nil {
 			return fmt.Errorf("encode the request: %w", err)
 		}
+		request = v.newString(b)
 	}
 	var raw value
 	if utf8.Valid(event) {
@@ -167,13 +172,18 @@ func (s *session) start(ctx context.Context, v *vm, call *Call) error {
 	} else {
 		raw = v.newBytes(event)
 	}
-	args := []value{v.newString(meta), v.newString(request), raw}
-	result := v.invoke(s.main.invoke, args...)
-	if v.isException(result) {
-		s.throw(v, v.exception(), false)
+	result := v.invoke(s.main.invoke, request, raw)
+	if v.err != nil || s.settled() {
+		return v.err
 	}
-	for _, x := range append(args, result) {
-		v.free(x)
+	if output, ok := v.stringOf(result); ok {
+		s.outcome = &outcome{kind: "value", data: output}
+	} else if v.isException(result) {
+		s.throw(v, v.exception(), false)
+	} else if v.call("qjs_is_undefined", uint64(result)) == 0 {
+		if output, ok := v.bytesOf(result); ok {
+			s.outcome = &outcome{kind: "value", data: output}
+		}
 	}
 	return v.err
 }

@@ -32,8 +32,11 @@ type session struct {
 	limit     int64
 	lastError string // what a host call failed with, until the prelude asks
 
+	details func() ([]byte, error) // of the invocation, as JSON
+	began   time.Time
+
 	main       prelude
-	scratch    uint32 // four bytes of the guest's
+	places     places
 	outcome    *outcome
 	failure    *report
 	rejections []rejection
@@ -130,6 +133,16 @@ func (s *session) system(op string, args [][]byte) ([]byte, error) {
 		return nil, nil
 	case "stack":
 		return []byte(s.maps.stack(string(args[0]))), nil
+	case "details":
+		if s.details == nil {
+			return []byte("{}"), nil
+		}
+		return s.details()
+	case "elapsed":
+		if s.began.IsZero() {
+			return []byte("0"), nil
+		}
+		return strconv.AppendFloat(nil, float64(time.Since(s.began))/float64(time.Millisecond), 'f', -1, 64), nil
 	case "random":
 		n, err := strconv.Atoi(string(args[0]))
 		if err != nil || n < 0 || n > maxRandom {
@@ -297,7 +310,7 @@ func (s *session) rejected(v *vm, promise, reason value, handled bool) {
 
 // reseed gives Math.random a state of its own. What QuickJS takes from the clock
 // would be shared by instances that start together, or from one snapshot.
-func reseed(v *vm, offset uint32) {
+func reseed(v *vm, address uint32) {
 	if v.err != nil {
 		return
 	}
@@ -306,7 +319,7 @@ func reseed(v *vm, offset uint32) {
 	if binary.LittleEndian.Uint64(seed[:]) == 0 {
 		seed[0] = 1
 	}
-	if !v.inst.Write(v.call("qjs_get_context_ptr")+offset, seed[:]) && v.err == nil {
+	if !v.inst.Write(address, seed[:]) {
 		v.err = errGuestMemory
 	}
 }

@@ -17,9 +17,29 @@ type value uint32
 // later calls do nothing and give 0, and err says what happened. A failure here is
 // the instance's end (deadline, trap), not a JavaScript exception.
 type vm struct {
-	inst    *sandbox.Instance
-	err     error
-	scratch uint32 // 16 bytes in the guest for what exports return through pointers
+	inst   *sandbox.Instance
+	err    error
+	places places
+}
+
+// places are addresses in the guest that save a call its allocations. They are the same
+// in all instances of a snapshot.
+type places struct {
+	scratch uint32 // 16 bytes for what exports return through pointers
+
+	// Of the outermost use of an instance only; 0 is none.
+	arguments uint32 // room for maxArguments pointers
+	text      uint32 // textBytes
+	undefined value
+}
+
+const textBytes = 16 << 10
+
+// reserve makes the places, in an instance that will be a snapshot.
+func (v *vm) reserve() {
+	v.places.arguments = v.buffer(make([]byte, 4*maxArguments))
+	v.places.text = v.buffer(make([]byte, textBytes))
+	v.places.undefined = value(v.call("qjs_get_undefined"))
 }
 
 var errGuestMemory = errors.New("QuickJS gave a pointer outside its memory")
@@ -61,6 +81,12 @@ func (v *vm) free(x value) { v.call("qjs_free_value", uint64(x)) }
 
 // newString makes a string of b, which must be valid UTF-8.
 func (v *vm) newString(b []byte) value {
+	if v.places.text != 0 && len(b) <= textBytes && v.err == nil {
+		if !v.inst.Write(v.places.text, b) {
+			v.err = errGuestMemory
+		}
+		return value(v.call("qjs_new_string", uint64(v.places.text), uint64(len(b))))
+	}
 	ptr := v.buffer(b)
 	x := v.call("qjs_new_string", uint64(ptr), uint64(len(b)))
 	v.freeBuffer(ptr)
@@ -97,9 +123,15 @@ func (v *vm) property(object value, name string) value {
 
 // invoke calls a function with this undefined.
 func (v *vm) invoke(fn value, args ...value) value {
-	argv := make([]byte, 4*len(args))
-	for i, a := range args {
-		binary.LittleEndian.PutUint32(argv[4*i:], uint32(a))
+	argv := make([]byte, 0, 4*maxArguments)
+	for _, a := range args {
+		argv = binary.LittleEndian.AppendUint32(argv, uint32(a))
+	}
+	if at := v.places.arguments; at != 0 && v.err == nil {
+		if !v.inst.Write(at, argv) {
+			v.err = errGuestMemory
+		}
+		return value(v.call("qjs_call", uint64(fn), uint64(v.places.undefined), uint64(len(args)), uint64(at)))
 	}
 	ptr := v.buffer(argv)
 	this := v.call("qjs_get_undefined")
@@ -146,7 +178,7 @@ func (v *vm) stringOf(x value) (s []byte, ok bool) {
 	if v.call("qjs_is_string", uint64(x)) == 0 || v.err != nil {
 		return nil, false
 	}
-	ptr := v.call("qjs_get_string_len", uint64(x), uint64(v.scratch))
+	ptr := v.call("qjs_get_string_len", uint64(x), uint64(v.places.scratch))
 	if v.err != nil {
 		return nil, false
 	}
@@ -154,7 +186,7 @@ func (v *vm) stringOf(x value) (s []byte, ok bool) {
 		v.err = fmt.Errorf("%w: no room to read a string", sandbox.ErrOutOfMemory)
 		return nil, false
 	}
-	b, ok := v.inst.Read(ptr, v.uint32At(v.scratch))
+	b, ok := v.inst.Read(ptr, v.uint32At(v.places.scratch))
 	if !ok {
 		v.err = errGuestMemory
 		return nil, false
@@ -166,7 +198,7 @@ func (v *vm) stringOf(x value) (s []byte, ok bool) {
 
 // bytesOf copies the bytes of a Uint8Array out. ok is false when x is none.
 func (v *vm) bytesOf(x value) (b []byte, ok bool) {
-	out := v.scratch
+	out := v.places.scratch
 	array := value(v.call("qjs_get_typed_array_buffer", uint64(x), uint64(out), uint64(out+4), uint64(out+8)))
 	if v.err != nil {
 		return nil, false
@@ -199,13 +231,13 @@ func (v *vm) bytesOf(x value) (b []byte, ok bool) {
 // is pending then.
 func (v *vm) compile(name string, source []byte, evalFlags, compileFlags uint64) (bytecode []byte, ok bool) {
 	src, file := v.buffer(source), v.buffer([]byte(name))
-	ptr := v.call("qjs_compile", uint64(src), uint64(len(source)), uint64(file), evalFlags, compileFlags, uint64(v.scratch))
+	ptr := v.call("qjs_compile", uint64(src), uint64(len(source)), uint64(file), evalFlags, compileFlags, uint64(v.places.scratch))
 	v.freeBuffer(src)
 	v.freeBuffer(file)
 	if v.err != nil || ptr == 0 {
 		return nil, false
 	}
-	view, ok := v.inst.Read(ptr, v.uint32At(v.scratch))
+	view, ok := v.inst.Read(ptr, v.uint32At(v.places.scratch))
 	if !ok {
 		v.err = errGuestMemory
 		return nil, false

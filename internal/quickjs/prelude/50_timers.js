@@ -4,8 +4,12 @@ const pending = []; // by due time, then by id
 let lastTimer = 0;
 const nativeNow = method(performance.now);
 const nativePerformance = performance;
-let origin = nativeNow(nativePerformance);
-const now = () => nativeNow(nativePerformance) - origin;
+let origin; // when the invocation began, once somebody asked
+const now = () => {
+  const t = nativeNow(nativePerformance);
+  if (origin === undefined) origin = t - +sys("elapsed");
+  return t - origin;
+};
 
 const addTimer = (callback, delay, args, repeat) => {
   if (typeof callback !== "function") throw new TypeError("setTimeout: the first argument must be a function");

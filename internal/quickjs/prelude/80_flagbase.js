@@ -40,35 +40,37 @@ const headerObject = (headers) => {
   return out;
 };
 
-let meta = { __proto__: null };
+// What the host says about the invocation, once somebody asked.
+let details;
+const meta = () => (details ??= JSONParse(sys("details")));
 let currentEvent;
 let waiting = [];
 
 const context = {
   get caller() {
-    return meta.caller ?? null;
+    return meta().caller ?? null;
   },
   get event() {
     return currentEvent;
   },
   get traceId() {
-    return meta.traceId ?? "";
+    return meta().traceId ?? "";
   },
   get functionId() {
-    return meta.functionId ?? "";
+    return meta().functionId ?? "";
   },
   get functionName() {
-    return meta.functionName ?? "";
+    return meta().functionName ?? "";
   },
   get version() {
-    return meta.version ?? 0;
+    return meta().version ?? 0;
   },
   get invocationId() {
-    return meta.invocationId ?? "";
+    return meta().invocationId ?? "";
   },
   // remaining is the milliseconds until the deadline.
   remaining() {
-    return meta.deadline === undefined ? Infinity : MathMax(0, MathFloor(meta.deadline - DateNow()));
+    return meta().deadline === undefined ? Infinity : MathMax(0, MathFloor(meta().deadline - DateNow()));
   },
   waitUntil(promise) {
     const n = waiting.length;

@@ -37,20 +37,29 @@ const parseEvent = (raw) => {
   }
 };
 
+// settle takes what the function gave. Output that is all there is to say is returned;
+// anything else goes to the host when nothing is left to wait for.
 const settle = (value) => {
   if (value === undefined) {
     outcome = ["none"];
+  } else if (typeof value === "string") {
+    outcome = ["value", value];
   } else if (isResponse(value)) {
     const body = peekBody(value);
     outcome = ["response", JSONStringify({ __proto__: null, status: statusOf(value), headers: headerLists(headersOf(value)) }), body === null ? "" : body];
   } else {
-    const b = typeof value === "string" ? value : bytesOf(value);
+    const b = bytesOf(value);
     if (b !== undefined) {
       outcome = ["value", b];
     } else {
       const json = JSONStringify(value);
       outcome = json === undefined ? ["none"] : ["value", json];
     }
+  }
+  if (waiting.length === 0 && outcome.length === 2) {
+    const output = outcome[1];
+    outcome = undefined;
+    return output;
   }
   finishIfDone();
 };
@@ -67,35 +76,48 @@ const finishIfDone = () => {
   else sys("done", result[0], result[1], result[2]);
 };
 
-// invoke starts one invocation. details is JSON; request is JSON when it came as
-// an HTTP request, else "". raw is the event or the request's body: a string when
-// it is valid UTF-8, else bytes.
-const invoke = (details, request, raw) => {
-  origin = nativeNow(nativePerformance);
-  meta = JSONParse(details);
-  const web = request !== "" ? entry.fetch !== undefined : entry.handle === undefined;
-  (async () => {
-    try {
-      settle(await run(web, request, raw));
-    } catch (e) {
-      fail(e);
-    }
-  })();
+// invoke starts one invocation. request is JSON when it came as an HTTP request, else
+// undefined. raw is the event or the request's body: a string when it is valid UTF-8,
+// else bytes. It returns the output of a function that is done at once.
+const invoke = (request, raw) => {
+  origin = details = undefined; // what was asked while the script was loaded
+  try {
+    const value = run(request, raw);
+    if ((typeof value !== "object" && typeof value !== "function") || value === null || value.then === undefined) return settle(expected(request, value));
+    settleLater(request, value);
+  } catch (e) {
+    fail(e);
+  }
 };
 
-const run = async (web, request, raw) => {
-  if (!web) {
+const settleLater = async (request, promise) => {
+  try {
+    const output = settle(expected(request, await promise));
+    if (output !== undefined) sys("done", "value", output);
+  } catch (e) {
+    fail(e);
+  }
+};
+
+const isWeb = (request) => (request !== undefined ? entry.fetch !== undefined : entry.handle === undefined);
+
+const run = (request, raw) => {
+  if (!isWeb(request)) {
     currentEvent = parseEvent(raw);
-    return await apply(entry.handle, entry.handleThis, [currentEvent, context]); // await, because return would ask the promise's then
+    return apply(entry.handle, entry.handleThis, [currentEvent, context]);
   }
   const synthesised = { method: "POST", url: "http://localhost/", headers: {} };
-  const r = request === "" ? synthesised : JSONParse(request);
-  if (request === "") currentEvent = parseEvent(raw);
+  const r = request === undefined ? synthesised : JSONParse(request);
+  if (request === undefined) currentEvent = parseEvent(raw);
   // Bytes, because a string would imply a content type that nobody sent.
   const body = raw === "" || r.method === "GET" || r.method === "HEAD" ? undefined : typeof raw === "string" ? encodeUTF8(raw) : raw;
   const message = new Request(r.url, { method: r.method, headers: headersFromLists(r.headers), body });
-  const value = await apply(entry.fetch, entry.fetchThis, [message, flagbase, context]);
-  if (request !== "" && !isResponse(value)) throw new TypeError("fetch must return a Response, not " + (value === null ? "null" : typeof value));
+  return apply(entry.fetch, entry.fetchThis, [message, flagbase, context]);
+};
+
+// expected checks what a web handler answers a request with.
+const expected = (request, value) => {
+  if (request !== undefined && isWeb(request) && !isResponse(value)) throw new TypeError("fetch must return a Response, not " + (value === null ? "null" : typeof value));
   return value;
 };
 
