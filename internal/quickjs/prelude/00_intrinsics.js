@@ -4,6 +4,8 @@
 const { apply, construct, ownKeys, getOwnPropertyDescriptor, defineProperty, getPrototypeOf } = Reflect;
 const method = (f) => (self, ...args) => apply(f, self, args);
 const getter = (proto, name) => method(getOwnPropertyDescriptor(proto, name).get);
+const ObjectPrototype = Object.prototype;
+const ArrayPrototype = Array.prototype;
 const ObjectKeys = Object.keys;
 const ObjectCreate = Object.create;
 const ObjectFreeze = Object.freeze;
@@ -73,9 +75,12 @@ const isBuffer = (v) => {
 };
 
 // bytesOf gives a Uint8Array over the bytes of a buffer, typed array or DataView,
-// and undefined for anything else.
+// and undefined for anything else. That a plain object is no buffer is seen before the
+// engine is asked, which would throw.
 const bytesOf = (v) => {
   if (typeof v !== "object" || v === null) return undefined;
+  const proto = getPrototypeOf(v);
+  if (proto === ObjectPrototype || proto === ArrayPrototype || proto === null) return undefined;
   const tag = typedArrayTag(v);
   if (tag === "Uint8Array") return v;
   if (tag !== undefined) return new Uint8Array(typedArrayBuffer(v), typedArrayOffset(v), typedArrayByteLength(v));
