@@ -2,8 +2,11 @@ package function_test
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"flagbase.dev/function"
 	"flagbase.dev/internal/database"
@@ -22,7 +25,7 @@ func constant(t testing.TB) []byte {
 const helloJS = `export function handle(event) { return { hello: event.name ?? "world" } }`
 
 // newBenchStore is a store as the server composes it: history and spans on, in a file.
-func newBenchStore(b *testing.B) *function.Store {
+func newBenchStore(b *testing.B) (*function.Store, *sql.DB) {
 	ctx := context.Background()
 	db, err := database.OpenSQLite(ctx, filepath.Join(b.TempDir(), "bench.db"))
 	must(b, err)
@@ -36,12 +39,12 @@ func newBenchStore(b *testing.B) *function.Store {
 		must(b, tracer.Close(ctx))
 		must(b, db.Close())
 	})
-	return s
+	return s, db
 }
 
 func BenchmarkStoreDo(b *testing.B) {
 	ctx := context.Background()
-	s := newBenchStore(b)
+	s, _ := newBenchStore(b)
 	_, err := s.Upload(ctx, "constant", "", constant(b))
 	must(b, err)
 	_, err = s.Create(ctx, "hello", "", "javascript", helloJS)
@@ -69,6 +72,54 @@ func BenchmarkStoreDo(b *testing.B) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// fillHistory gives each of n new functions rows/n invocations.
+func fillHistory(b *testing.B, db *sql.DB, rows, n int) {
+	for i := range n {
+		_, err := db.Exec(`INSERT INTO flagbase_functions (id, name, description, language, status, error, source, runtime, active_version, created_at, updated_at)
+			VALUES (?, ?, '', 'wasm', 'ready', '', '', 'wasm', 1, 0, 0)`, fmt.Sprintf("fn_%032x", i), fmt.Sprintf("old-%d", i))
+		must(b, err)
+	}
+	// Their ids are of an hour ago and rise; the functions take turns.
+	began := time.Now().Add(-time.Hour).UnixMilli()
+	_, err := db.Exec(`WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1)
+		INSERT INTO flagbase_invocations (id, function_id, version, started_at, completed_at, success, code, output, error, execution_ms,
+			peak_memory_bytes, host_calls, output_size_bytes, trace_id, log, cpu_us)
+		SELECT printf('inv_%012x7%019x', ? + i / 1000, i), printf('fn_%032x', i % ?), 1, 0, 0, 1, '', '{"hello":"you"}', '', 1, 65536, 0, 15,
+			printf('%032x', i), x'', 100 FROM n`, rows, began, n)
+	must(b, err)
+	_, err = db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
+	must(b, err)
+}
+
+// BenchmarkHistory is an invocation, with the writing of its record, and a page of the
+// history, on an empty history and on one of a million.
+func BenchmarkHistory(b *testing.B) {
+	ctx := context.Background()
+	for _, rows := range []int{0, 1_000_000} {
+		s, db := newBenchStore(b)
+		if rows > 0 {
+			fillHistory(b, db, rows, 20)
+		}
+		_, err := s.Upload(ctx, "constant", "", constant(b))
+		must(b, err)
+		b.Run(fmt.Sprintf("rows=%d/invoke", rows), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Do(ctx, "constant", nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			must(b, s.Close(ctx))
+		})
+		b.Run(fmt.Sprintf("rows=%d/list", rows), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.ListInvocations(ctx, "constant"); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -59,7 +59,8 @@ type catalog struct {
 	changes   uint64 // counts forget: what was read before is not kept
 	residents map[string]*resident
 	// ring and hand are the clock algorithm: the hand passes over those that were used
-	// since it came by last, and takes out the first that was not.
+	// since it came by last, and takes out the first that was not. What is used but once
+	// goes before what is used all the time.
 	ring  []*readyProgram
 	hand  int
 	bytes int64
@@ -157,7 +158,6 @@ func (c *catalog) keepReady(owner *resident, version int, p program) {
 		c.drop(old)
 	}
 	added := &readyProgram{program: p, owner: owner, version: version, bytes: p.size(), place: len(c.ring)}
-	added.used.Store(true)
 	c.ring = append(c.ring, added)
 	c.bytes += added.bytes
 	versions := maps.Clone(*owner.versions.Load())

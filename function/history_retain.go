@@ -48,10 +48,10 @@ func (h *history) retain(b *batch) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	due := false
+	due, slack := false, k.slack()
 	for _, r := range b.ended {
 		k.written[r.FunctionID]++
-		due = due || k.written[r.FunctionID] >= k.slack()
+		due = due || k.written[r.FunctionID] >= slack
 	}
 	if due {
 		h.startCleaning(false)
@@ -118,9 +118,15 @@ func (h *history) startCleaning(all bool) {
 			slog.Error("delete old invocations", "error", err)
 		}
 		k.mu.Lock()
-		k.done = nil
-		k.mu.Unlock()
+		defer k.mu.Unlock()
 		close(done)
+		k.done = nil
+		for _, n := range k.written { // while this one was at it
+			if err == nil && n >= k.slack() {
+				h.startCleaning(false)
+				break
+			}
+		}
 	}()
 }
 
@@ -181,8 +187,8 @@ func (h *history) deleteBelow(ctx context.Context, functionID, limit string) err
 		start := time.Now()
 		var deleted int64
 		err := h.db.Write(ctx, func(tx *sql.Tx) error {
-			res, err := tx.ExecContext(ctx, `DELETE FROM flagbase_invocations WHERE rowid IN (
-				SELECT rowid FROM flagbase_invocations WHERE function_id = ? AND id < ? AND completed_at IS NOT NULL
+			res, err := tx.ExecContext(ctx, `DELETE FROM flagbase_invocations WHERE id IN (
+				SELECT id FROM flagbase_invocations WHERE function_id = ? AND id < ? AND completed_at IS NOT NULL
 				ORDER BY id LIMIT ?)`, functionID, limit, retainBatch)
 			if err == nil {
 				deleted, err = res.RowsAffected()

@@ -62,8 +62,11 @@ func (s *Store) Invocations(ctx context.Context, fnID string, opts *InvocationsO
 	if err := s.history.flush(ctx); err != nil {
 		return nil, s.broken(ctx, op, err)
 	}
+	if cursor == "" {
+		cursor = invocationPrefix + "g" // after every id, whose digits end with f
+	}
 	rows, err := s.db.SQL().QueryContext(ctx, `SELECT `+invocationColumns+` FROM flagbase_invocations
-		WHERE function_id = ? AND (? = '' OR id < ?) ORDER BY id DESC LIMIT ?`, f.ID, cursor, cursor, limit+1)
+		WHERE function_id = ? AND id < ? ORDER BY id DESC LIMIT ?`, f.ID, cursor, limit+1)
 	if err != nil {
 		return nil, s.broken(ctx, op, err)
 	}
