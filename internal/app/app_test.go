@@ -20,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if app.RunTestWorker() {
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
