@@ -94,18 +94,18 @@ func (g *guest) setGlobals() {
 }
 
 // restore brings a guest that ran back to its origin's state, exactly. It says false
-// when that is not possible or dearer than a new guest.
-func (g *guest) restore() bool {
+// when that is not possible or dearer than a new guest. faulted is false when its memory
+// cannot have had a page fault since the last time.
+func (g *guest) restore(faulted bool) bool {
 	if !g.module.restorable || g.wasm.IsClosed() {
 		return false
 	}
 	if g.mem.pages != nil {
-		used := g.mem.size
-		dirty, ok := g.mem.pages.restore(g.origin.image, used)
+		held, ok := g.mem.pages.restore(g.origin.image, g.mem.size, faulted)
 		if !ok || !g.shrink() {
 			return false
 		}
-		g.bytes = dirty + keptBytes
+		g.bytes = held + keptBytes
 	}
 	g.setGlobals()
 	for _, e := range g.exports {

@@ -66,6 +66,7 @@ func export(b wazero.HostModuleBuilder, fn HostFunc) {
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 		inst := instanceOf(ctx)
 		was := inst.lap(false)
+		inst.unpin()
 		inst.checkInterrupt()
 		call(ctx, inst, stack)
 		inst.checkInterrupt()

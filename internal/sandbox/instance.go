@@ -45,6 +45,12 @@ type Instance struct {
 	mark      int64
 	compute   int64
 	turn      int64 // when the guest last let others run
+
+	// While pinned, all that touches the guest's memory runs on one thread, whose page
+	// faults are counted: where there was none, no page was written that was not before.
+	// A host call, which may block the thread, and a turn for others end that.
+	pinned bool
+	faults int64
 }
 
 func newInstance(ctx context.Context, m *Module, opts *InstanceOptions) *Instance {
@@ -164,7 +170,35 @@ func (i *Instance) PeakMemory() uint32 {
 // OutOfMemory says whether the guest was refused memory beyond its limit.
 func (i *Instance) OutOfMemory() bool { return i.guest != nil && i.guest.mem.refused }
 
-// Release gives the instance back. Views of its memory are invalid from here on.
+// pin keeps the goroutine on its thread.
+func (i *Instance) pin() {
+	if p := i.guest.mem.pages; p == nil || !p.tracked() {
+		return
+	}
+	runtime.LockOSThread()
+	if i.faults, i.pinned = threadFaults(); !i.pinned {
+		runtime.UnlockOSThread()
+	}
+}
+
+func (i *Instance) unpin() {
+	if i.pinned {
+		i.pinned = false
+		runtime.UnlockOSThread()
+	}
+}
+
+// faulted ends the pinning and says whether a page fault may have happened since pin.
+func (i *Instance) faulted() bool {
+	if !i.pinned {
+		return true
+	}
+	n, ok := threadFaults()
+	i.unpin()
+	return !ok || n != i.faults
+}
+
+// Release gives the instance back, on the goroutine that acquired it. Views of its memory are invalid from here on.
 func (i *Instance) Release() {
 	if g := i.guest; g != nil {
 		i.PeakMemory()
@@ -172,7 +206,7 @@ func (i *Instance) Release() {
 		if i.failed {
 			clear(g.exports) // whatever an unwound call left on its stack goes
 		}
-		if g.restore() {
+		if g.restore(i.faulted()) {
 			g.origin.pool.put(&i.module.runtime.pools, g)
 		} else {
 			g.close()
@@ -191,6 +225,7 @@ const turn = int64(time.Millisecond)
 // this core, and the guest ends here when its time is over.
 func (i *Instance) pause() {
 	if now := ticks(); now-i.turn > turn {
+		i.unpin()
 		runtime.Gosched()
 		i.turn = ticks()
 	}

@@ -35,9 +35,11 @@ type memoryPages interface {
 	resize(size uint64) []byte
 	reserved() uint64 // bytes it can be resized to
 	// restore makes memory, of which the first used bytes were the guest's, what it
-	// was at first: the image, then zeros. It says how much of the machine's memory is
-	// still held; not ok when that is not possible or not worth it.
-	restore(im *image, used uint64) (held uint64, ok bool)
+	// was at first: the image, then zeros. faulted is false when no page fault can have
+	// happened since the last time. It says how much of the machine's memory is still
+	// held; not ok when that is not possible or not worth it.
+	restore(im *image, used uint64, faulted bool) (held uint64, ok bool)
+	tracked() bool // restore is faster when nothing faulted
 	free()
 }
 

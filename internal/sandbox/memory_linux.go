@@ -17,6 +17,10 @@ type mapped struct {
 	// shared says that the image is mapped: a page the guest did not write is the
 	// image's own. Otherwise it was copied.
 	shared bool
+	// own are the pages that were found written; they are restored each time, because a
+	// page stays the process's own. known says that they were looked for.
+	own   []span
+	known bool
 }
 
 // newMemoryPages reserves that many bytes, which begin with the image.
@@ -51,26 +55,49 @@ func (m *mapped) reserved() uint64 { return uint64(len(m.bytes)) }
 // given back to the kernel, which then answers as it did at first.
 const maxCopied = 1024
 
+func (m *mapped) tracked() bool { return m.known }
+
 // restore undoes what the guest wrote, page by page. In a private mapping the pages
-// that were written are those that are the process's own.
-func (m *mapped) restore(im *image, used uint64) (held uint64, ok bool) {
+// that were written are those that are the process's own; none came to them when there
+// was no page fault.
+func (m *mapped) restore(im *image, used uint64, faulted bool) (held uint64, ok bool) {
 	if used == 0 {
 		return 0, true
 	}
-	count, ok := eachWritten(m.bytes[:used], maxCopied, func(from, to uint64) { im.fill(m.bytes[from:to], from) })
-	switch {
-	case !ok:
-		return 0, false
-	case count <= maxCopied:
-		return uint64(count) * grain, true
-	case unix.Madvise(m.bytes[:used], unix.MADV_DONTNEED) != nil:
-		return 0, false
+	if faulted || !m.known {
+		m.own = m.own[:0]
+		if m.known = eachWritten(m.bytes[:used], func(from, to uint64) { m.own = append(m.own, span{from, to}) }); !m.known {
+			return 0, false
+		}
 	}
-	if !m.shared {
+	for _, s := range m.own {
+		held += s.end - s.start
+	}
+	if held > maxCopied*grain {
+		m.own, m.known = m.own[:0], false
+		if unix.Madvise(m.bytes[:used], unix.MADV_DONTNEED) != nil {
+			return 0, false
+		}
+		if m.shared {
+			return 0, true
+		}
 		im.copyTo(m.bytes)
-		held = im.content()
+		return im.content(), true
+	}
+	for _, s := range m.own {
+		im.fill(m.bytes[s.start:s.end], s.start)
 	}
 	return held, true
+}
+
+// threadFaults is how many page faults this thread has had. A page becomes the
+// process's own in one.
+func threadFaults() (n int64, ok bool) {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
+		return 0, false
+	}
+	return int64(u.Minflt) + int64(u.Majflt), true
 }
 
 func (m *mapped) free() {

@@ -27,12 +27,14 @@ func (s *slice) resize(size uint64) []byte {
 
 func (s *slice) reserved() uint64 { return maxMemory }
 
+func (s *slice) tracked() bool { return false }
+
 // maxRefilled is the memory that is written anew as a whole; beyond it a new instance
 // is as good.
 const maxRefilled = 32 << 20
 
 // restore fills all that was used.
-func (s *slice) restore(im *image, used uint64) (held uint64, ok bool) {
+func (s *slice) restore(im *image, used uint64, _ bool) (held uint64, ok bool) {
 	used = max(used, im.size)
 	if uint64(cap(s.bytes)) > max(maxRefilled, im.size+pageSize) || used > uint64(cap(s.bytes)) {
 		return 0, false

@@ -17,7 +17,7 @@ import (
 // pagemap is the open file and how to ask it.
 type pagemap struct {
 	fd   int
-	runs func(p *pagemap, b []byte, fn func(from, to uint64) bool) (ok bool)
+	runs func(p *pagemap, b []byte, fn func(from, to uint64)) (ok bool)
 }
 
 // thePagemap is nil where there is none, or where it does not say what it is believed
@@ -27,7 +27,7 @@ var thePagemap = sync.OnceValue(func() *pagemap {
 	if err != nil || unix.Getpagesize() != grain {
 		return nil
 	}
-	for _, runs := range []func(*pagemap, []byte, func(from, to uint64) bool) bool{(*pagemap).scan, (*pagemap).read} {
+	for _, runs := range []func(*pagemap, []byte, func(from, to uint64)) bool{(*pagemap).scan, (*pagemap).read} {
 		if p := (&pagemap{fd, runs}); p.tellsWritten() {
 			return p
 		}
@@ -56,11 +56,10 @@ func (p *pagemap) tellsWritten() bool {
 	b[grain] = b[0] + 1 // reads the first, writes the second
 	b[4*grain] = 1
 	var told [5]bool
-	ok := p.runs(p, b, func(from, to uint64) bool {
+	ok := p.runs(p, b, func(from, to uint64) {
 		for at := from; at < to && at < 5*grain; at += grain {
 			told[at/grain] = true
 		}
-		return true
 	})
 	return ok && told == [5]bool{1: true, 4: true}
 }
@@ -82,7 +81,7 @@ type scanArgument struct { // struct pm_scan_arg
 type scanRegion struct{ start, end, _ uint64 } // struct page_region
 
 // scan asks with the ioctl.
-func (p *pagemap) scan(b []byte, fn func(from, to uint64) bool) (ok bool) {
+func (p *pagemap) scan(b []byte, fn func(from, to uint64)) (ok bool) {
 	var regions [64]scanRegion
 	base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b))))
 	a := scanArgument{
@@ -103,9 +102,7 @@ func (p *pagemap) scan(b []byte, fn func(from, to uint64) bool) (ok bool) {
 			return false
 		}
 		for _, r := range regions[:n] {
-			if !fn(r.start-base, r.end-base) {
-				return true
-			}
+			fn(r.start-base, r.end-base)
 		}
 		a.start = a.walkEnd
 	}
@@ -124,7 +121,7 @@ func written(entry uint64) bool {
 }
 
 // read reads the file.
-func (p *pagemap) read(b []byte, fn func(from, to uint64) bool) (ok bool) {
+func (p *pagemap) read(b []byte, fn func(from, to uint64)) (ok bool) {
 	var entries [512]uint64
 	for at := 0; at < len(b); at += len(entries) * grain {
 		part := b[at:min(at+len(entries)*grain, len(b))]
@@ -137,8 +134,8 @@ func (p *pagemap) read(b []byte, fn func(from, to uint64) bool) (ok bool) {
 			for i < len(pages) && written(pages[i]) {
 				i++
 			}
-			if i > from && !fn(uint64(at+from*grain), uint64(at+i*grain)) {
-				return true
+			if i > from {
+				fn(uint64(at+from*grain), uint64(at+i*grain))
 			}
 		}
 	}
@@ -162,19 +159,9 @@ func (p *pagemap) entries(b []byte, entries []uint64) bool {
 	return true
 }
 
-// eachWritten calls fn for runs of pages of memory that were written, until more than
-// most have been, and says how many those were. Not ok when it cannot be known.
-func eachWritten(memory []byte, most int, fn func(from, to uint64)) (count int, ok bool) {
+// eachWritten calls fn for the runs of pages of memory that were written. Not ok when
+// it cannot be known.
+func eachWritten(memory []byte, fn func(from, to uint64)) (ok bool) {
 	p := thePagemap()
-	if p == nil {
-		return 0, false
-	}
-	ok = p.runs(p, memory, func(from, to uint64) bool {
-		if count += int((to - from) / grain); count > most {
-			return false
-		}
-		fn(from, to)
-		return true
-	})
-	return count, ok
+	return p != nil && p.runs(p, memory, fn)
 }

@@ -93,6 +93,7 @@ func (s *Snapshot) Acquire(ctx context.Context, opts *InstanceOptions) (*Instanc
 func (i *Instance) begin(s *Snapshot, limit uint64) (err error) {
 	if i.guest = s.pool.take(&i.module.runtime.pools, limit); i.guest != nil {
 		i.guest.mem.inst, i.guest.mem.limit = i, limit
+		i.pin()
 	} else if i.guest, err = newGuest(s, i, limit); err != nil {
 		return err
 	}
