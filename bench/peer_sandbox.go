@@ -34,9 +34,7 @@ func (b *bench) keptQuickJS(q *quickJS, code, event string, answer *answerOf) (*
 	}
 	env := sandbox.HostModule{Name: "env"}
 	for name, f := range hostFunctions {
-		fn := sandbox.HostFunc{Name: name, Call: func(_ context.Context, g *sandbox.Instance, stack []uint64) {
-			f.call(g.Host().(*scriptVM), stack)
-		}}
+		fn := sandbox.HostFunc{Name: name, Call: func(_ context.Context, _ *sandbox.Instance, stack []uint64) { f.call(stack) }}
 		for range f.params {
 			fn.Params = append(fn.Params, sandbox.I32)
 		}
@@ -53,13 +51,12 @@ func (b *bench) keptQuickJS(q *quickJS, code, event string, answer *answerOf) (*
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, 24*time.Hour)
-	s := &scriptVM{}
-	inst, err := module.Acquire(ctx, &sandbox.InstanceOptions{Host: s})
+	inst, err := module.Acquire(ctx, nil)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	s.on = sandboxScript{inst}
+	s := &scriptVM{on: sandboxScript{inst}}
 	if err := s.load(q, code); err != nil {
 		cancel()
 		return nil, err

@@ -152,7 +152,6 @@ func (b *bench) wasmtimeQuickJS(q *quickJS, code string, snapshot bool, event st
 	if err := linker.DefineWasi(); err != nil {
 		return nil, err
 	}
-	var current *scriptVM
 	for name, f := range hostFunctions {
 		i32 := func(n int) (list []*wasmtime.ValType) {
 			for range n {
@@ -160,16 +159,9 @@ func (b *bench) wasmtimeQuickJS(q *quickJS, code string, snapshot bool, event st
 			}
 			return list
 		}
-		err := linker.FuncNew("env", name, wasmtime.NewFuncType(i32(f.params), i32(f.results)), func(caller *wasmtime.Caller, args []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
-			w := current.on.(*wasmtimeScript)
-			outer := w.store
-			w.store = caller
-			defer func() { w.store = outer }()
+		err := linker.FuncNew("env", name, wasmtime.NewFuncType(i32(f.params), i32(f.results)), func(_ *wasmtime.Caller, args []wasmtime.Val) ([]wasmtime.Val, *wasmtime.Trap) {
 			stack := make([]uint64, max(1, len(args)))
-			for i, a := range args {
-				stack[i] = uint64(uint32(a.I32()))
-			}
-			f.call(current, stack)
+			f.call(stack)
 			return []wasmtime.Val{wasmtime.ValI32(int32(stack[0]))}[:f.results], nil
 		})
 		if err != nil {
@@ -209,7 +201,6 @@ func (b *bench) wasmtimeQuickJS(q *quickJS, code string, snapshot bool, event st
 		}
 		s := ready
 		s.on = &wasmtimeScript{store: store, instance: instance, functions: make(map[string]*wasmtime.Func)}
-		current = &s
 		if !snapshot {
 			if err := s.load(q, code); err != nil {
 				return err

@@ -112,7 +112,7 @@ func (b *bench) stockScript(wasm []byte, withDeadline bool) (*scriptVM, *wazeroS
 	i32 := func(n int) []api.ValueType { return slices.Repeat([]api.ValueType{api.ValueTypeI32}, n) }
 	for name, f := range hostFunctions {
 		env.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(_ context.Context, _ api.Module, stack []uint64) {
-			f.call(s, stack)
+			f.call(stack)
 		}), i32(f.params), i32(f.results)).Export(name)
 	}
 	if _, err := env.Instantiate(b.ctx); err != nil {

@@ -1,58 +1,43 @@
 package main
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
-	"strconv"
 	"strings"
 )
 
-// This file drives quickjs.wasm the way internal/quickjs does, with the same prelude
-// and the same calls, but on any runtime: so that peers run the same JavaScript engine
-// with the same work around it.
+// This file drives quickjs.wasm, the JavaScript engine that flagbase embeds, on any
+// runtime: so that peers run scripts on the same engine, with as little as possible
+// around it. Unlike flagbase they give scripts neither Web APIs nor a host.
 
-// quickJS is the JavaScript engine that flagbase embeds, and its prelude as bytecode.
+// quickJS is the engine, and what can compile scripts for it.
 type quickJS struct {
 	wasm     []byte
-	prelude  string
+	adapter  string // bytecode of adapter
 	compiler *scriptVM
 }
+
+// adapter makes of a script's namespace what takes an event and gives the answer,
+// both JSON.
+const adapter = `(namespace) => (event) => JSON.stringify(namespace.handle(JSON.parse(event)))`
 
 func (b *bench) quickJS() (*quickJS, error) {
 	if b.js != nil {
 		return b.js, nil
 	}
-	dir := filepath.Join(b.root, "internal", "quickjs")
-	wasm, err := os.ReadFile(filepath.Join(dir, "dist", "quickjs.wasm"))
+	wasm, err := os.ReadFile(filepath.Join(b.root, "internal", "quickjs", "dist", "quickjs.wasm"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: run `make build` first", err)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "prelude", "*.js"))
-	if err != nil || len(files) == 0 {
-		return nil, fmt.Errorf("there is no prelude in %s", dir)
-	}
-	sort.Strings(files)
-	var text strings.Builder
-	text.WriteString("(function (sys, rawBytes, rawHost, rawHostBytes) {\n\"use strict\";\n")
-	for _, f := range files {
-		part, err := os.ReadFile(f)
-		if err != nil {
-			return nil, err
-		}
-		text.Write(part)
-	}
-	text.WriteString("})")
 	q := &quickJS{wasm: wasm}
 	if q.compiler, _, _, err = b.stockScript(wasm, false); err != nil {
 		return nil, err
 	}
 	q.compiler.start()
-	if q.prelude, err = q.compiler.compile("prelude.js", text.String(), 0); err != nil {
+	if q.adapter, err = q.compiler.compile("adapter.js", adapter, 0); err != nil {
 		return nil, err
 	}
 	b.js = q
@@ -75,8 +60,7 @@ type scriptVM struct {
 	on      scriptRuntime
 	err     error
 	scratch uint32
-	invoke  uint32 // the prelude's function
-	outcome []byte
+	invoke  uint32 // the function that adapter gave
 }
 
 func (s *scriptVM) call(name string, args ...uint64) uint32 {
@@ -181,11 +165,6 @@ func (s *scriptVM) evaluate(code string) uint32 {
 	return x
 }
 
-func (s *scriptVM) runJobs() {
-	for s.err == nil && int32(s.call("qjs_execute_pending_job")) > 0 {
-	}
-}
-
 // start brings up QuickJS in a new instance.
 func (s *scriptVM) start() {
 	s.call("_initialize")
@@ -195,85 +174,43 @@ func (s *scriptVM) start() {
 	s.scratch = s.buffer(strings.Repeat("\x00", 16))
 }
 
-// load starts QuickJS, evaluates the prelude and then the script, both bytecode.
+// load starts QuickJS and evaluates a script, which is bytecode.
 func (s *scriptVM) load(q *quickJS, code string) error {
 	s.start()
-	factory := s.evaluate(q.prelude)
-	var ways []uint32
-	for _, way := range []string{"sys", "bytes", "host", "hostBytes"} {
-		ptr := s.buffer(way)
-		ways = append(ways, s.call("qjs_new_host_function", uint64(ptr), uint64(len(way)), 0))
-		s.call("wasm_free", uint64(ptr))
-	}
-	main := s.apply(factory, ways...)
-	s.invoke = s.property(main, "invoke")
 	promise := s.evaluate(code)
-	s.call("qjs_promise_mark_as_handled", uint64(promise))
-	s.runJobs()
-	handlers := s.apply(s.property(main, "load"), s.call("qjs_promise_result", uint64(promise)))
-	s.free(handlers)
+	for s.err == nil && int32(s.call("qjs_execute_pending_job")) > 0 {
+	}
+	s.invoke = s.apply(s.evaluate(q.adapter), s.call("qjs_promise_result", uint64(promise)))
 	s.call("qjs_run_gc")
 	return s.err
 }
 
-// details are what each invocation is told about itself.
-const details = `{"functionId":"fn_0199f0000000700080000000000000aa","functionName":"hello","version":1,"invocationId":"inv_0199f0000000700080000000000000aa","traceId":"0af7651916cd43dd8448eb211c80319c"}`
-
 // handle calls the script's handler.
 func (s *scriptVM) handle(event string) ([]byte, error) {
-	s.outcome = nil
-	args := []uint32{s.newString(details), s.newString(""), s.newString(event)}
-	result := s.apply(s.invoke, args...)
-	for _, x := range append(args, result) {
-		s.free(x)
-	}
-	s.runJobs()
-	if s.err == nil && s.outcome == nil {
-		s.err = errors.New("the handler did not finish")
-	}
-	return s.outcome, s.err
+	raw := s.newString(event)
+	result := s.apply(s.invoke, raw)
+	answer := s.text(result)
+	s.free(raw)
+	s.free(result)
+	return []byte(answer), s.err
 }
 
 // hostFunction is what quickjs.wasm imports from the module env; all its parameters
 // and results are i32.
 type hostFunction struct {
 	params, results int
-	call            func(s *scriptVM, stack []uint64)
+	call            func(stack []uint64)
 }
 
+// The scripts of the benchmarks call none of them; loading and time zones are not
+// needed either.
 var hostFunctions = map[string]hostFunction{
-	"host_call":                {5, 1, hostCall},
-	"host_promise_rejection":   {3, 0, func(*scriptVM, []uint64) {}},
+	"host_call":                {5, 1, zero},
+	"host_promise_rejection":   {3, 0, func([]uint64) {}},
 	"host_interrupt":           {0, 1, zero},
 	"host_module_normalize":    {2, 1, zero},
 	"host_module_load":         {2, 1, zero},
 	"host_get_timezone_offset": {2, 1, zero},
 }
 
-func zero(_ *scriptVM, stack []uint64) { stack[0] = 0 }
-
-// hostCall is (name, its length, this, count of arguments, arguments).
-func hostCall(s *scriptVM, stack []uint64) {
-	var args []string
-	for i := range uint32(stack[3]) {
-		at := uint32(stack[4]) + 4*i
-		args = append(args, s.text(binary.LittleEndian.Uint32(s.on.memory()[at:])))
-	}
-	answer := ""
-	switch args[0] {
-	case "done":
-		s.outcome = []byte(args[len(args)-1])
-	case "fail":
-		if s.err == nil {
-			s.err = fmt.Errorf("the script failed: %s", args[1])
-		}
-	case "stack":
-		answer = args[1]
-	case "random":
-		n, _ := strconv.Atoi(args[1])
-		random := make([]byte, n)
-		_, _ = rand.Read(random) // never fails
-		answer = string(random)
-	}
-	stack[0] = uint64(s.newString(answer))
-}
+func zero(stack []uint64) { stack[0] = 0 }
