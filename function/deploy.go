@@ -22,6 +22,7 @@ const deployTimeout = 10 * time.Second
 
 // artifact is what a deployment brings: WebAssembly, or source.
 type artifact struct {
+	function string // name
 	language string
 	source   string // of a script
 	wasm     []byte // of a module
@@ -281,6 +282,7 @@ func (s *Store) abandon(ctx context.Context, f *stored, remove bool, cause error
 // version. A crash anywhere leaves the version before it live.
 func (s *Store) commit(ctx context.Context, op string, f *stored, a *artifact) (*storedVersion, error) {
 	what := op + " " + f.Name
+	a.function = f.Name
 	ready, err := s.prepare(ctx, what, a)
 	if err != nil {
 		return nil, err

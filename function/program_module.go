@@ -27,6 +27,10 @@ type moduleProgram struct {
 	initialize bool // has _initialize
 	handle     handleKind
 	handleHTTP handleKind
+
+	// initialized is the state after _initialize, from which invocations start; nil
+	// when there is no _initialize, or its state cannot be kept.
+	initialized *sandbox.Snapshot
 }
 
 // handleKind is the type of an exported handle or handle_http.
@@ -104,7 +108,11 @@ func (p *moduleProgram) run(ctx context.Context, in *input) (*result, error) {
 		}
 		in.call.Event = event
 	}
-	inst, err := p.module.Acquire(ctx, &sandbox.InstanceOptions{
+	acquire := p.module.Acquire
+	if p.initialized != nil {
+		acquire = p.initialized.Acquire
+	}
+	inst, err := acquire(ctx, &sandbox.InstanceOptions{
 		Stdin:       bytes.NewReader(in.call.Event),
 		Stdout:      in.stdout,
 		Stderr:      in.log,
@@ -124,7 +132,7 @@ func (p *moduleProgram) run(ctx context.Context, in *input) (*result, error) {
 		_, err := inst.Call("_start")
 		return res, err
 	}
-	if p.initialize {
+	if p.initialize && p.initialized == nil {
 		if _, err := inst.Call("_initialize"); err != nil {
 			return res, err
 		}

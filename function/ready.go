@@ -35,24 +35,29 @@ func (s *Store) prepare(ctx context.Context, op string, a *artifact) (program, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, deployTimeout)
 	defer cancel()
-	if err := p.try(ctx, s.engine.memoryPages()); err != nil {
+	if err := p.try(ctx, a.function, s.engine.memoryPages()); err != nil {
 		return nil, invalidArtifact(op, err)
 	}
 	return p, nil
 }
 
-// try instantiates the module once, as every invocation will.
-func (p *moduleProgram) try(ctx context.Context, memoryPages uint32) error {
+// try instantiates the module once and initialises it, without any service at hand.
+// Invocations start from the state this leaves, where it can be kept.
+func (p *moduleProgram) try(ctx context.Context, function string, memoryPages uint32) error {
 	log := newLog(tailBytes)
-	inst, err := p.module.Acquire(ctx, &sandbox.InstanceOptions{Stderr: log, MemoryPages: memoryPages})
+	inst, err := p.module.Acquire(ctx, &sandbox.InstanceOptions{Stderr: log, MemoryPages: memoryPages, Args: []string{function}})
 	if err != nil {
 		return err
 	}
 	defer inst.Release()
-	if p.initialize && !p.command {
-		if _, err := inst.Call("_initialize"); err != nil {
-			return fmt.Errorf("initialising the module (_initialize) failed; what needs flagbase services belongs into the handler: %w%s", err, lastLine(tail(log.bytes())))
-		}
+	if !p.initialize || p.command {
+		return nil
+	}
+	if _, err := inst.Call("_initialize"); err != nil {
+		return fmt.Errorf("initialising the module (_initialize) failed; what needs flagbase services belongs into the handler: %w%s", err, lastLine(tail(log.bytes())))
+	}
+	if p.initialized, err = inst.Snapshot(nil); err != nil && !errors.Is(err, sandbox.ErrNoSnapshot) {
+		return err
 	}
 	return nil
 }
@@ -92,7 +97,7 @@ func (s *Store) load(ctx context.Context, op string, f *live, version int) (prog
 	if err != nil {
 		return nil, err
 	}
-	a := &artifact{language: v.language, source: v.Source}
+	a := &artifact{function: f.name, language: v.language, source: v.Source}
 	if v.artifact != "" {
 		if a.wasm, err = s.loadArtifact(ctx, op, numbered(f.name, v.Version), v.artifact); err != nil {
 			// The function may have been deleted since it was looked up.
