@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -156,5 +157,27 @@ func TestPathsKeepNames(t *testing.T) {
 		if _, err := c.Flag(t.Context(), name); err != nil || got != want {
 			t.Errorf("%q asked for %s, %v", name, got, err)
 		}
+	}
+}
+
+func TestDeployProgress(t *testing.T) {
+	received := int64(0)
+	c := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		received, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"name":"big","active_version":1}`)
+	})
+	var last, total int64
+	code := &client.Code{Artifact: make([]byte, 3<<20), Progress: func(sent, of int64) {
+		if sent <= last || sent > of {
+			t.Errorf("%d bytes of %d after %d", sent, of, last)
+		}
+		last, total = sent, of
+	}}
+	if _, err := c.CreateFunction(t.Context(), "big", code, nil); err != nil {
+		t.Fatal(err)
+	}
+	if last != total || total != received || received < 3<<20 {
+		t.Errorf("%d of %d bytes were sent, %d received", last, total, received)
 	}
 }

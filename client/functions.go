@@ -41,6 +41,10 @@ type Code struct {
 	Artifact []byte
 	Source   string
 	Language string // of Source: "javascript" (the default) or "typescript"
+
+	// Progress is told how many bytes of how many of an Artifact were sent, on a goroutine of the
+	// client's. Defaults to nothing.
+	Progress func(sent, total int64)
 }
 
 // CreateOptions are the optional parts of a new function.
@@ -114,12 +118,33 @@ func (c *Client) deploy(ctx context.Context, path, name, description string, cod
 	}
 	_, _ = form.CreateFormFile("artifact", "artifact.wasm")
 	tail := "\r\n--" + form.Boundary() + "--\r\n"
+	length := int64(head.Len() + len(code.Artifact) + len(tail))
+	body := io.MultiReader(&head, bytes.NewReader(code.Artifact), bytes.NewReader([]byte(tail)))
+	if code.Progress != nil {
+		body = &progressReader{body: body, total: length, report: code.Progress}
+	}
 	return c.decode(ctx, &request{
 		method: http.MethodPost, path: path,
 		header: http.Header{"Content-Type": {form.FormDataContentType()}, "Accept": {"application/json"}},
-		body:   io.MultiReader(&head, bytes.NewReader(code.Artifact), bytes.NewReader([]byte(tail))),
-		length: int64(head.Len() + len(code.Artifact) + len(tail)),
+		body:   body,
+		length: length,
 	}, out)
+}
+
+// progressReader reports how much of a body was read.
+type progressReader struct {
+	body        io.Reader
+	sent, total int64
+	report      func(sent, total int64)
+}
+
+func (r *progressReader) Read(b []byte) (int, error) {
+	n, err := r.body.Read(b)
+	if n > 0 {
+		r.sent += int64(n)
+		r.report(r.sent, r.total)
+	}
+	return n, err
 }
 
 // UpdateFunction changes a function's name, description or source.

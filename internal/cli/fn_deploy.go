@@ -158,7 +158,10 @@ new version, which runs from now on; an artifact that does not compile changes n
 			}
 			b.name = firstOf(name, b.name)
 			began := time.Now()
+			progress := c.watchDeploy(cmd, b.name)
+			b.code.Progress = progress.upload
 			d, err := deploy(cmd.Context(), api, b, description)
+			progress.stop()
 			if err != nil {
 				return err
 			}
