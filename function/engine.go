@@ -293,8 +293,8 @@ func (e *Engine) invokeModule(ctx context.Context, op string, wasm []byte, timeo
 	if err != nil {
 		return err
 	}
-	call, err := newCall(ctx, services, deps.FnID, deps.InvID, deps.TraceID)
-	if err != nil {
+	call := &hostabi.Call{}
+	if err := bind(ctx, call, services, deps.FnID, deps.InvID, deps.TraceID); err != nil {
 		return err
 	}
 	ctx, span := deps.Tracer.Start(ctx, "invoke module", spanOptions(deps))

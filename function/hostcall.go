@@ -58,23 +58,19 @@ func (s *Store) servicesOf(name string) *hostabi.Services {
 	return services
 }
 
-// newCall binds one invocation to the services it may reach.
-func newCall(ctx context.Context, services *hostabi.Services, functionID, invocationID, traceID string) (*hostabi.Call, error) {
-	call := &hostabi.Call{
-		Services:     services,
-		FunctionID:   functionID,
-		InvocationID: invocationID,
-		TraceID:      traceID,
-		FlagTag:      flagContextFrom(ctx),
-	}
+// bind binds one invocation to the services it may reach.
+func bind(ctx context.Context, call *hostabi.Call, services *hostabi.Services, functionID, invocationID, traceID string) error {
+	call.Services = services
+	call.FunctionID, call.InvocationID, call.TraceID = functionID, invocationID, traceID
+	call.FlagTag = flagContextFrom(ctx)
 	if cc, ok := callerFrom(ctx); ok {
 		caller, err := json.Marshal(cc)
 		if err != nil {
-			return nil, fail(ErrInvalid, "invoke: caller context: %w", err)
+			return fail(ErrInvalid, "invoke: caller context: %w", err)
 		}
 		call.Caller = caller
 	}
-	return call, nil
+	return nil
 }
 
 // flagsFor says whom flags are evaluated for. Most invocations never ask.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"flagbase.dev/internal/hostabi"
 	"flagbase.dev/tracing"
 )
 
@@ -126,7 +127,9 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	place := span.Context()
 	r.TraceID = place.TraceIDString()
 	res := &InvokeResult{InvocationID: r.ID, TraceID: r.TraceID, Traceparent: place.Traceparent(), Version: version}
-	call, err := newCall(ctx, f.services, f.id, r.ID, r.TraceID)
+	i := &frame{log: logBuffer{limit: o.LogLimitBytes}, out: output{w: req.Stdout, limit: o.OutputLimitBytes}}
+	call, log, out := &i.call, &i.log, &i.out
+	err = bind(ctx, call, f.services, f.id, r.ID, r.TraceID)
 	if err == nil {
 		call.Event = event
 		if err = s.history.begin(ctx, r); err != nil {
@@ -141,13 +144,12 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 		req.Started(res.InvocationID, res.Traceparent)
 	}
 
-	log := newLog(o.LogLimitBytes)
 	call.Log = log.line
-	out := newOutput(req.Stdout, o.OutputLimitBytes)
-	ran, err := p.run(ctx, &input{
+	i.in = input{
 		call: call, function: f.name, version: version, http: req.HTTP, stdout: out, log: log,
 		streaming: req.Stdout != nil, memoryPages: s.engine.memoryPages(), compute: lower(o.ComputeLimit, req.ComputeLimit),
-	})
+	}
+	ran, err := p.run(ctx, &i.in)
 	if err == nil {
 		if ran.http != nil {
 			res.HTTP, ran.returned = ran.http, ran.http.Body
@@ -177,6 +179,14 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	r.log = res.Log
 	s.history.put(r)
 	return res, err
+}
+
+// frame is what one invocation needs while it runs, in one piece of memory.
+type frame struct {
+	call hostabi.Call
+	in   input
+	log  logBuffer
+	out  output
 }
 
 // lower is the lower of two limits, of which 0 is none.

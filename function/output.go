@@ -86,6 +86,9 @@ func (o *output) recorded() string {
 // JSON takes it.
 func text(b []byte) string {
 	if utf8.Valid(b) {
+		if bytes.IndexByte(b, 0) < 0 {
+			return string(b)
+		}
 		return string(bytes.ReplaceAll(b, []byte{0}, []byte("\uFFFD")))
 	}
 	return string(bytes.ReplaceAll(bytes.ToValidUTF8(b, []byte("\uFFFD")), []byte{0}, []byte("\uFFFD")))

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,6 +115,8 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism(8)
+			var mu sync.Mutex
+			var took []time.Duration
 			b.RunParallel(func(pb *testing.PB) {
 				conn, err := net.Dial("tcp", listener.Addr().String())
 				if err != nil {
@@ -123,7 +127,9 @@ func BenchmarkHTTP(b *testing.B) {
 				request := []byte("POST /v1/functions/" + name + "/invoke HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + key +
 					"\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n" + `{"name":"you"}`)
 				answers := bufio.NewReader(conn)
+				var mine []time.Duration
 				for pb.Next() {
+					start := time.Now()
 					if _, err := conn.Write(request); err != nil {
 						b.Error(err)
 						return
@@ -138,8 +144,17 @@ func BenchmarkHTTP(b *testing.B) {
 						b.Error(answer.Status)
 						return
 					}
+					mine = append(mine, time.Since(start))
 				}
+				mu.Lock()
+				took = append(took, mine...)
+				mu.Unlock()
 			})
+			if n := len(took); n > 0 {
+				slices.Sort(took)
+				b.ReportMetric(float64(took[n/2].Microseconds()), "p50-us")
+				b.ReportMetric(float64(took[n*99/100].Microseconds()), "p99-us")
+			}
 		})
 	}
 }
