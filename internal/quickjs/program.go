@@ -84,6 +84,9 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 	v.reserve()
 	p.random = engine.randomState(v)
 	v.call("qjs_run_gc") // what evaluation left behind would be in every instance
+	// QuickJS collects when its heap passes a threshold, which it raises only afterwards:
+	// every invocation would begin with a collection.
+	v.call("qjs_set_gc_threshold", min(uint64(inst.PeakMemory())+gcHeadroom, uint64(pages)*pageSize/2))
 	if v.err != nil {
 		return nil, v.err
 	}
@@ -93,6 +96,10 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 	}
 	return p, nil
 }
+
+// gcHeadroom is how much a script may allocate before QuickJS first looks for cycles.
+// What no cycle holds is freed at once anyway.
+const gcHeadroom = 1 << 20
 
 // HasFetch says whether the script handles HTTP requests itself.
 func (p *Program) HasFetch() bool { return p.handlers&1 != 0 }

@@ -591,3 +591,20 @@ func BenchmarkRun(b *testing.B) {
 		}
 	}
 }
+
+// What one instance that is never reset takes: the difference to BenchmarkRun is the
+// price of a fresh start.
+func BenchmarkUnreset(b *testing.B) {
+	p := compile(b, "export const handle = (e) => ({ hello: e.name })")
+	run, done, err := p.Unreset(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer done()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := run(&quickjs.Call{Event: []byte(`{"name":"x"}`)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

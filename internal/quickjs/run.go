@@ -173,6 +173,10 @@ func (s *session) start(v *vm, call *Call) error {
 		raw = v.newBytes(event)
 	}
 	result := v.invoke(s.main.invoke, request, raw)
+	if v.frees {
+		defer v.free(raw)
+		defer v.free(result)
+	}
 	if v.err != nil || s.settled() {
 		return v.err
 	}

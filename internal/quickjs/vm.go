@@ -20,6 +20,7 @@ type vm struct {
 	inst   *sandbox.Instance
 	err    error
 	places places
+	frees  bool // the instance outlives the call: values are freed
 }
 
 // places are addresses in the guest that save a call its allocations. They are the same

@@ -11,27 +11,30 @@ import (
 	"io"
 )
 
-// An entry of the cache is the file that wazero wrote, as it is, and a trailer behind it,
-// which wazero's reader never reaches:
+// An entry of the cache is the file that wazero wrote, as it is, and behind it what wazero's
+// reader never reaches:
 //
 //	code       what wazero reads
+//	stub       the module that wazero is to load the code for; see stub
 //	name       32 bytes: the name wazero looks for, which is in hex
 //	rewritten  32 bytes: SHA-256 of the rewritten module the code was compiled from
-//	length     8 bytes, little endian: of code
+//	code size  8 bytes, little endian
+//	stub size  8 bytes, little endian
 //	magic      8 bytes
 //	mac        32 bytes: HMAC-SHA256 over the entry's own name and all before mac
 //
-// The trailer is behind, and not before, so that the file itself can be linked into the
-// place where wazero looks.
+// All that is behind the code, and not before it, so that the file itself can be linked into
+// the place where wazero looks.
 type trailer struct {
 	name      [sha256.Size]byte
 	rewritten [sha256.Size]byte
-	length    int64
+	code      int64
+	stub      int64
 }
 
 const (
 	entryMagic  = "FBCODE\x00\x01"
-	signedSize  = 2*sha256.Size + 8 + 8
+	signedSize  = 2*sha256.Size + 8 + 8 + 8
 	trailerSize = signedSize + sha256.Size
 )
 
@@ -43,7 +46,8 @@ func (t *trailer) signed() []byte {
 	b := make([]byte, 0, trailerSize)
 	b = append(b, t.name[:]...)
 	b = append(b, t.rewritten[:]...)
-	b = binary.LittleEndian.AppendUint64(b, uint64(t.length))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.code))
+	b = binary.LittleEndian.AppendUint64(b, uint64(t.stub))
 	return append(b, entryMagic...)
 }
 
@@ -52,26 +56,30 @@ func parseTrailer(b []byte, size int64) (*trailer, error) {
 	if len(b) != trailerSize || size < trailerSize {
 		return nil, errors.New("it is cut short")
 	}
-	t := &trailer{length: int64(binary.LittleEndian.Uint64(b[2*sha256.Size:]))}
+	t := &trailer{
+		code: int64(binary.LittleEndian.Uint64(b[2*sha256.Size:])),
+		stub: int64(binary.LittleEndian.Uint64(b[2*sha256.Size+8:])),
+	}
 	copy(t.name[:], b)
 	copy(t.rewritten[:], b[sha256.Size:])
 	if !bytes.Equal(t.signed(), b[:signedSize]) {
 		return nil, errors.New("it is none of this version")
 	}
-	if t.length != size-trailerSize {
-		return nil, fmt.Errorf("it says %d bytes of code and has %d", t.length, size-trailerSize)
+	if rest := size - trailerSize; t.code < 0 || t.stub < 0 || t.code > rest || t.stub != rest-t.code {
+		return nil, fmt.Errorf("it says %d and %d bytes and has %d", t.code, t.stub, rest)
 	}
 	return t, nil
 }
 
-// mac authenticates the code and the trailer as the entry of that name.
-func mac(key []byte, entry string, code io.Reader, t *trailer) ([]byte, error) {
+// mac authenticates code and stub, which body begins with, and the trailer as the entry of
+// that name.
+func mac(key []byte, entry string, body io.Reader, t *trailer) ([]byte, error) {
 	h := hmac.New(sha256.New, key)
 	name := sha256.Sum256([]byte(entry)) // of one length, so that nothing can move into what follows
 	h.Write(name[:])
 	// A buffer of its own: the copies that io.Copy would make are garbage of the size of the code.
-	n, err := io.CopyBuffer(h, struct{ io.Reader }{io.LimitReader(code, t.length)}, make([]byte, 128<<10))
-	if err == nil && n != t.length {
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{io.LimitReader(body, t.code+t.stub)}, make([]byte, 128<<10))
+	if err == nil && n != t.code+t.stub {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
@@ -94,7 +102,7 @@ func readEntry(key []byte, entry string, f io.ReaderAt, size int64) (*trailer, e
 	if err != nil {
 		return nil, err
 	}
-	sum, err := mac(key, entry, io.NewSectionReader(f, 0, t.length), t)
+	sum, err := mac(key, entry, io.NewSectionReader(f, 0, t.code+t.stub), t)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,26 +10,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // entryName is the name of the entry of the module with that hash.
 func entryName(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:]) }
 
-// cached is an entry that was verified. Its file is open until close.
+// cached is an entry that was verified.
 type cached struct {
 	*trailer
-	file *os.File
-	path string
+	file    *os.File
+	path    string
+	without []byte // the stub
 }
 
-func (e *cached) close() {
-	if e != nil {
-		_ = e.file.Close()
-	}
-}
-
-// open gives the verified entry of that name; nil when there is none that is right.
+// open gives the verified entry of that name; nil when there is none that is right. The
+// caller closes its file.
 func (c *codeCache) open(name string) *cached {
 	if c.root == "" {
 		return nil
@@ -39,9 +37,13 @@ func (c *codeCache) open(name string) *cached {
 		return nil
 	}
 	if err == nil {
-		var t *trailer
-		if t, err = c.verify(f, name); err == nil {
-			return &cached{t, f, path}
+		e := &cached{file: f, path: path}
+		if e.trailer, err = c.verify(f, name); err == nil {
+			e.without = make([]byte, e.stub)
+			_, err = f.ReadAt(e.without, e.code)
+		}
+		if err == nil {
+			return e
 		}
 		_ = f.Close()
 	}
@@ -111,9 +113,9 @@ func (e *cached) touch() {
 	_ = os.Chtimes(e.path, now, now) // a read-only cache is one, too
 }
 
-// sign makes file, which wazero wrote, an entry of that name by adding the trailer.
-func (c *codeCache) sign(file, entry, wazeroName string, rewritten [sha256.Size]byte) error {
-	t := &trailer{rewritten: rewritten}
+// sign makes file, which wazero wrote, an entry of that name by adding stub and trailer.
+func (c *codeCache) sign(file, entry, wazeroName string, rewritten [sha256.Size]byte, without []byte) error {
+	t := &trailer{rewritten: rewritten, stub: int64(len(without))}
 	if n, err := hex.Decode(t.name[:], []byte(wazeroName)); err != nil || n != len(t.name) {
 		return fmt.Errorf("the compiler named its file %q, which is no hash", wazeroName)
 	}
@@ -123,10 +125,10 @@ func (c *codeCache) sign(file, entry, wazeroName string, rewritten [sha256.Size]
 	}
 	info, err := f.Stat()
 	if err == nil {
-		t.length = info.Size()
+		t.code = info.Size()
 		var sum []byte
-		if sum, err = mac(c.key, entry, f, t); err == nil {
-			_, err = f.WriteAt(append(t.signed(), sum...), t.length)
+		if sum, err = mac(c.key, entry, io.MultiReader(io.LimitReader(f, t.code), bytes.NewReader(without)), t); err == nil {
+			_, err = f.WriteAt(slices.Concat(without, t.signed(), sum), t.code)
 		}
 	}
 	return errors.Join(err, f.Close())

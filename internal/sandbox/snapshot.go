@@ -91,6 +91,7 @@ func (s *Snapshot) Acquire(ctx context.Context, opts *InstanceOptions) (*Instanc
 
 // begin gives the instance a guest in the state of s.
 func (i *Instance) begin(s *Snapshot, limit uint64) (err error) {
+	i.turn = ticks()
 	if i.guest = s.pool.take(&i.module.runtime.pools, limit); i.guest != nil {
 		i.guest.mem.inst, i.guest.mem.limit = i, limit
 		i.pin()
