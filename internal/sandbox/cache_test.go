@@ -230,9 +230,9 @@ func TestCacheTampered(t *testing.T) {
 	for what, content := range map[string][]byte{
 		"empty":           {},
 		"another's":       swapped,
-		"without trailer": good[:len(good)-112],
+		"without trailer": good[:len(good)-120],
 		"longer":          append(bytes.Clone(good), 0),
-		"code twice":      append(bytes.Clone(good[:len(good)-112]), good...),
+		"code twice":      append(bytes.Clone(good[:len(good)-120]), good...),
 	} {
 		must(t, os.WriteFile(path, content, 0o600))
 		check(t, what)

@@ -66,10 +66,15 @@ func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byt
 			m, err = nil, fmt.Errorf("%w: it cannot be compiled: %v", ErrInvalidModule, p)
 		}
 	}()
-	find := func() *cached { return nil }
+	find := func() *loaded { return nil }
 	if r.code != nil {
-		find = beside(func() *cached { return r.code.open(entryName(sum)) }) // the scan takes as long
-		defer func() { find().close() }()
+		// Beside scan and rewrite, which take as long.
+		find = beside(func() *loaded { return r.fromCache(entryName(sum)) })
+		defer func() {
+			if l := find(); l != nil && (m == nil || m.compiled != l.compiled) {
+				_ = l.compiled.Close(ctx)
+			}
+		}()
 	}
 	info, err := wasmbin.Scan(wasm, &wasmbin.Limits{MaxBytes: int(r.config.MaxModuleBytes), MaxMemoryPages: r.config.MaxMemoryPages})
 	if err != nil {
@@ -116,25 +121,42 @@ func beside[T any](f func() T) func() T {
 	}
 }
 
-// machineCode loads what the cache has, or compiles.
-func (r *Runtime) machineCode(ctx context.Context, sum [sha256.Size]byte, rewritten []byte, find func() *cached) (wazero.CompiledModule, error) {
+// loaded is machine code from the cache, and the hash of what it was compiled from.
+type loaded struct {
+	compiled  wazero.CompiledModule
+	rewritten [sha256.Size]byte
+}
+
+// fromCache gives nil when there is nothing that can be used.
+func (r *Runtime) fromCache(entry string) *loaded {
+	e := r.code.open(entry)
+	if e == nil {
+		return nil
+	}
+	defer e.file.Close()
+	compiled, err := r.load(e.without, e.wazeroName(), e.linkTo)
+	if err != nil {
+		// Of a machine with another processor, perhaps.
+		r.code.log.Debug("compiled code in the cache cannot be used; compiling again", "file", e.path, "err", err)
+		return nil
+	}
+	e.touch()
+	return &loaded{compiled, e.rewritten}
+}
+
+// machineCode gives what the cache has, or compiles.
+func (r *Runtime) machineCode(ctx context.Context, sum [sha256.Size]byte, rewritten []byte, find func() *loaded) (wazero.CompiledModule, error) {
 	if r.code == nil {
 		return r.compileHere(ctx, rewritten)
 	}
 	whole := sha256.Sum256(rewritten)
+	// An entry of other bytes is what another version of the rewriter left.
+	if l := find(); l != nil && l.rewritten == whole {
+		return l.compiled, nil
+	}
 	without, err := stub(rewritten, whole)
 	if err != nil {
 		return nil, err
-	}
-	// An entry of other bytes is what another version of the rewriter left.
-	if e := find(); e != nil && e.rewritten == whole {
-		compiled, err := r.load(without, e.wazeroName(), e.linkTo)
-		if err == nil {
-			e.touch()
-			return compiled, nil
-		}
-		// Of a machine with another processor, perhaps.
-		r.code.log.Debug("compiled code in the cache cannot be used; compiling again", "file", e.path, "err", err)
 	}
 	return r.compileAside(ctx, entryName(sum), rewritten, whole, without)
 }
@@ -218,7 +240,7 @@ func (r *Runtime) compileAside(ctx context.Context, entry string, rewritten []by
 		return nil, fmt.Errorf("%w: what it wrote cannot be loaded: %w", ErrCompiler, err)
 	}
 	if c.root != "" {
-		err := c.sign(file, entry, name, whole)
+		err := c.sign(file, entry, name, whole, without)
 		if err == nil {
 			err = c.keep(file, entry)
 		}
