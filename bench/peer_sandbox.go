@@ -25,8 +25,11 @@ func (i sandboxScript) memory() []byte {
 	return view
 }
 
+// bareName is what keptQuickJS gives.
+const bareName = "flagbase's sandbox, one bare QuickJS never reset"
+
 // keptQuickJS runs a script on one instance of flagbase's sandbox, which is never
-// reset: the least an invocation can cost there.
+// reset, with as little around it as the peers have.
 func (b *bench) keptQuickJS(q *quickJS, code, event string, answer *answerOf) (*subject, error) {
 	r, err := sandbox.NewRuntime(b.ctx, nil)
 	if err != nil {
@@ -61,7 +64,7 @@ func (b *bench) keptQuickJS(q *quickJS, code, event string, answer *answerOf) (*
 		cancel()
 		return nil, err
 	}
-	return &subject{Name: "flagbase's sandbox, one instance never reset", Isolates: no, run: func() error {
+	return &subject{Name: bareName, Isolates: no, run: func() error {
 		out, err := s.handle(event)
 		return answer.check(out, err)
 	}, close: func() {
@@ -98,10 +101,15 @@ func (e *scriptEngine) handler(source, event string, answer *answerOf) (func() e
 	if err != nil {
 		return nil, err
 	}
+	return e.caller(program.Run, event, answer), nil
+}
+
+// caller gives what makes one call under a deadline.
+func (e *scriptEngine) caller(run func(ctx context.Context, call *quickjs.Call) (*quickjs.Result, error), event string, answer *answerOf) func() error {
 	return func() error {
 		ctx, cancel := context.WithTimeout(e.ctx, deadline)
 		defer cancel()
-		res, err := program.Run(ctx, &quickjs.Call{Event: []byte(event), Context: quickjs.Context{
+		res, err := run(ctx, &quickjs.Call{Event: []byte(event), Context: quickjs.Context{
 			FunctionID: "fn_0199f0000000700080000000000000aa", FunctionName: "hello", Version: 1,
 			InvocationID: "inv_0199f0000000700080000000000000aa", TraceID: "0af7651916cd43dd8448eb211c80319c",
 		}})
@@ -109,10 +117,11 @@ func (e *scriptEngine) handler(source, event string, answer *answerOf) (func() e
 			return err
 		}
 		return answer.check(res.Output, nil)
-	}, nil
+	}
 }
 
-// flagbaseScript calls a script's handler in flagbase's sandbox.
+// flagbaseScript calls a script's handler in flagbase's sandbox, in an instance that
+// is fresh each time.
 func (b *bench) flagbaseScript(source, event string, answer *answerOf) (*subject, error) {
 	e, err := b.scriptEngine(nil)
 	if err != nil {
@@ -123,4 +132,29 @@ func (b *bench) flagbaseScript(source, event string, answer *answerOf) (*subject
 		return nil, err
 	}
 	return &subject{Name: flagbaseFreshName, Isolates: yes, run: run, close: e.close}, nil
+}
+
+// unresetScript is the same in one instance that is never reset: the least that an
+// invocation can cost.
+func (b *bench) unresetScript(source, event string, answer *answerOf) (*subject, error) {
+	e, err := b.scriptEngine(nil)
+	if err != nil {
+		return nil, err
+	}
+	program, err := e.engine.Compile(b.ctx, "hello.js", []byte(source), nil)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, 24*time.Hour)
+	run, release, err := program.Unreset(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	call := e.caller(func(_ context.Context, call *quickjs.Call) (*quickjs.Result, error) { return run(call) }, event, answer)
+	return &subject{Name: "flagbase's sandbox, one instance never reset", Isolates: no, run: call, close: func() {
+		release()
+		cancel()
+		e.close()
+	}}, nil
 }
