@@ -608,3 +608,15 @@ func BenchmarkUnreset(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkFetch(b *testing.B) {
+	p := compile(b, `export default { async fetch(request) { const event = await request.json(); return Response.json({ hello: event.name }) } }`)
+	call := &quickjs.Call{Request: &quickjs.Request{Method: "POST", URL: "http://localhost:8080/fn/hello", Body: []byte(`{"name":"x"}`),
+		Header: map[string][]string{"Content-Type": {"application/json"}, "User-Agent": {"Go-http-client/1.1"}, "Content-Length": {"12"}, "Accept-Encoding": {"gzip"}}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Run(context.Background(), call); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

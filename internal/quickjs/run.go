@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -136,10 +138,26 @@ type details struct {
 	Deadline     float64         `json:"deadline,omitempty"` // Unix milliseconds
 }
 
+// requestLine is what prelude/70_fetch.js takes from the host.
 type requestLine struct {
-	Method string              `json:"method"`
-	URL    string              `json:"url"`
-	Header map[string][]string `json:"headers"`
+	Method  string      `json:"method"`
+	URL     string      `json:"url"`
+	Headers [][2]string `json:"headers"` // names in lower case
+}
+
+func newRequestLine(r *Request) *requestLine {
+	line := &requestLine{r.Method, r.URL, make([][2]string, 0, len(r.Header))}
+	if line.Method == "" {
+		line.Method = "GET"
+	}
+	for name, values := range r.Header {
+		name = strings.ToLower(name)
+		for _, v := range values {
+			line.Headers = append(line.Headers, [2]string{name, v})
+		}
+	}
+	slices.SortStableFunc(line.Headers, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return line
 }
 
 // details is what the script's context tells, as JSON.
@@ -160,7 +178,7 @@ func (s *session) start(v *vm, call *Call) error {
 	request, event := v.places.undefined, call.Event
 	if r := call.Request; r != nil {
 		event = r.Body
-		b, err := json.Marshal(requestLine{r.Method, r.URL, r.Header})
+		b, err := json.Marshal(newRequestLine(r))
 		if err != nil {
 			return fmt.Errorf("encode the request: %w", err)
 		}

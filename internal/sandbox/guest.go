@@ -109,8 +109,7 @@ func (g *guest) restore(faulted bool) bool {
 	}
 	g.setGlobals()
 	for _, e := range g.exports {
-		e.trim()
-		g.bytes += uint64(len(e.free)) * initialStack
+		g.bytes += e.trim()
 	}
 	g.mem.inst, g.mem.refused, g.mem.exhausted = nil, false, false
 	return true
@@ -169,23 +168,23 @@ func (e *exported) take(g *guest, name string) *entry {
 // give returns what take gave, after a call that ended well.
 func (e *exported) give(entry *entry) { e.free = append(e.free, entry) }
 
-// initialStack is what wazero's stack of a function begins with, and about the most
-// that is kept: a guest that recursed deeply must not hold on to it.
-const (
-	initialStack = 10 << 10
-	maxStack     = 64 << 10
-)
+// maxStack is the largest stack that is kept: a guest that recursed deeply must not hold
+// on to it. wazero's begin with 10 KiB.
+const maxStack = 512 << 10
 
-// trim drops the ways to call e whose stacks have grown.
-func (e *exported) trim() {
+// trim drops the ways to call e whose stacks have grown much, and says how many bytes
+// the others have.
+func (e *exported) trim() (bytes uint64) {
 	kept := e.free[:0]
 	for _, entry := range e.free {
-		if stackBytes(entry.fn) <= maxStack {
+		if n := stackBytes(entry.fn); n <= maxStack {
 			kept = append(kept, entry)
+			bytes += uint64(n)
 		}
 	}
 	clear(e.free[len(kept):])
 	e.free = kept
+	return bytes
 }
 
 // stackOffset is where wazero's call engine, which is what an api.Function of a guest

@@ -1,15 +1,25 @@
 // Headers, Request, Response and fetch, with whole bodies: no streams yet.
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const badValue = /[\0\r\n]/;
-const edges = /^[\t ]*([\s\S]*?)[\t ]*$/;
+const isBlank = (c) => c === " " || c === "\t";
+
+// Names that most headers have need no check.
+const commonNames = { __proto__: null, "content-type": "content-type", "Content-Type": "content-type", "cache-control": "cache-control", "Cache-Control": "cache-control", location: "location", Location: "location", accept: "accept", Accept: "accept", authorization: "authorization", Authorization: "authorization" };
 
 const headerName = (name) => {
   const n = text(name);
+  const common = commonNames[n];
+  if (common !== undefined) return common;
   if (RegExpExec(token, n) === null) throw new TypeError(`Headers: invalid header name ${quote(StringSlice(n, 0, 100))}`);
   return StringLower(n);
 };
 const headerValue = (value) => {
-  const v = RegExpExec(edges, text(value))[1];
+  let v = text(value);
+  let start = 0;
+  let end = v.length;
+  while (start < end && isBlank(v[start])) start++;
+  while (end > start && isBlank(v[end - 1])) end--;
+  if (end - start < v.length) v = StringSlice(v, start, end);
   if (RegExpExec(badValue, v) !== null) throw new TypeError("Headers: a header value holds a line break or NUL");
   return v;
 };
@@ -106,6 +116,17 @@ class Headers {
     }
     return out;
   }
+  // fromPairs takes the host's [[name, value]], names in lower case, and keeps it.
+  static fromPairs(pairs) {
+    const h = new Headers();
+    h.#list = pairs;
+    return h;
+  }
+  // addType adds a content type unless there is one.
+  static addType(headers, type) {
+    for (let i = 0; i < headers.#list.length; i++) if (headers.#list[i][0] === "content-type") return;
+    ArrayPush(headers.#list, ["content-type", type]);
+  }
   // fromLists takes the host's {name: [values]} or {name: value}.
   static fromLists(lists) {
     const h = new Headers();
@@ -121,8 +142,10 @@ class Headers {
     return h;
   }
 }
-const { lists: headerLists, fromLists: headersFromLists } = Headers;
+const { lists: headerLists, fromLists: headersFromLists, fromPairs: headersFromPairs, addType: addContentType } = Headers;
 delete Headers.lists;
+delete Headers.fromPairs;
+delete Headers.addType;
 delete Headers.fromLists;
 const headersHas = method(Headers.prototype.has);
 const headersSet = method(Headers.prototype.set);
@@ -151,7 +174,7 @@ class Body {
   constructor(body, headers, contentType) {
     this.#body = body;
     this.#headers = headers;
-    if (contentType !== undefined && !headersHas(headers, "content-type")) headersSet(headers, "content-type", contentType);
+    if (contentType !== undefined) addContentType(headers, contentType);
   }
   get headers() {
     return this.#headers;
@@ -204,17 +227,28 @@ delete Body.is;
 
 const methodsUpper = { __proto__: null, get: "GET", head: "HEAD", post: "POST", put: "PUT", delete: "DELETE", options: "OPTIONS", patch: "PATCH" };
 
+// fromHost marks what the host says of a request, which needs no check.
+const fromHost = { __proto__: null };
+
 class Request extends Body {
   #method;
-  #url;
-  #redirect;
-  #signal;
+  #url; // not yet normalised when raw
+  #raw = false;
+  #redirect = "follow";
+  #signal = null;
   constructor(input, init = {}) {
+    if (input === fromHost) {
+      super(init.body, init.headers, undefined);
+      this.#method = init.method;
+      this.#url = init.url;
+      this.#raw = true;
+      return;
+    }
     let url;
     let from;
     if (typeof input === "object" && input !== null && #url in input) {
       from = input;
-      url = input.#url;
+      url = input.url;
     } else {
       url = hrefOf(parseURL(text(input)));
     }
@@ -234,6 +268,10 @@ class Request extends Body {
     return this.#method;
   }
   get url() {
+    if (this.#raw) {
+      this.#url = hrefOf(parseURL(this.#url));
+      this.#raw = false;
+    }
     return this.#url;
   }
   get redirect() {
@@ -244,13 +282,11 @@ class Request extends Body {
   }
   clone() {
     // A body is never changed once it is in, so that both may hold the same.
-    return new Request(this.#url, {
-      method: this.#method,
-      headers: headersOf(this),
-      redirect: this.#redirect,
-      signal: this.#signal,
-      body: peekBody(this),
-    });
+    const r = new Request(fromHost, { method: this.#method, url: this.#url, headers: new Headers(headersOf(this)), body: peekBody(this) });
+    r.#raw = this.#raw;
+    r.#redirect = this.#redirect;
+    r.#signal = this.#signal;
+    return r;
   }
 }
 
@@ -290,7 +326,7 @@ class Response extends Body {
     const body = JSONStringify(data);
     if (body === undefined) throw new TypeError("Response.json: the value has no JSON");
     const headers = new Headers(init.headers);
-    if (!headersHas(headers, "content-type")) headersSet(headers, "content-type", "application/json");
+    addContentType(headers, "application/json");
     return new Response(body, { status: init.status, statusText: init.statusText, headers });
   }
   static redirect(url, status = 302) {

@@ -106,12 +106,11 @@ const run = (request, raw) => {
     currentEvent = parseEvent(raw);
     return apply(entry.handle, entry.handleThis, [currentEvent, context]);
   }
-  const synthesised = { method: "POST", url: "http://localhost/", headers: {} };
-  const r = request === undefined ? synthesised : JSONParse(request);
+  const r = request === undefined ? { method: "POST", url: "http://localhost/", headers: [] } : JSONParse(request);
   if (request === undefined) currentEvent = parseEvent(raw);
-  // Bytes, because a string would imply a content type that nobody sent.
-  const body = raw === "" || r.method === "GET" || r.method === "HEAD" ? undefined : typeof raw === "string" ? encodeUTF8(raw) : raw;
-  const message = new Request(r.url, { method: r.method, headers: headersFromLists(r.headers), body });
+  r.headers = headersFromPairs(r.headers);
+  r.body = raw === "" || r.method === "GET" || r.method === "HEAD" ? null : raw;
+  const message = new Request(fromHost, r);
   return apply(entry.fetch, entry.fetchThis, [message, flagbase, context]);
 };
 
