@@ -80,3 +80,39 @@ func TestHistoryBackPressure(t *testing.T) {
 		t.Errorf("%d of %d invocations are recorded", n, began)
 	}
 }
+
+// Nobody has to ask: what ended is written by itself, once, and what runs is written as
+// running meanwhile.
+func TestHistoryWritesByItself(t *testing.T) {
+	w, ctx := newWorld(t, nil), t.Context()
+	_, err := w.Create(ctx, "slow", "", "javascript", `export const handle = e => new Promise(r => setTimeout(() => r("done"), e.wait))`)
+	must(t, err)
+	rows := func(where string, args ...any) (n int) {
+		must(t, w.db.QueryRow(`SELECT count(*) FROM flagbase_invocations WHERE `+where, args...).Scan(&n))
+		return n
+	}
+	soon := func(what, where string, args ...any) {
+		t.Helper()
+		for end := time.Now().Add(10 * second); rows(where, args...) != 1; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d rows", what, rows(where, args...))
+			}
+		}
+	}
+	res, err := w.Do(ctx, "slow", &function.InvokeRequest{Event: []byte(`{"wait":0}`)})
+	must(t, err)
+	soon("after it ended", `id = ? AND success = 1 AND output = 'done' AND completed_at IS NOT NULL AND cpu_us IS NOT NULL`, res.InvocationID)
+
+	began, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		_, err := w.Do(ctx, "slow", &function.InvokeRequest{Event: []byte(`{"wait":1500}`), Started: func(id, _ string) { began <- id }})
+		ended <- err
+	}()
+	id := <-began
+	soon("while it runs", `id = ? AND completed_at IS NULL`, id)
+	must(t, <-ended)
+	soon("when it had ended", `id = ? AND success = 1 AND output = 'done' AND completed_at - started_at >= 1500000`, id)
+	if n := rows(`1 = 1`); n != 2 {
+		t.Errorf("two invocations are %d rows", n)
+	}
+}
