@@ -74,7 +74,7 @@ func TestRestartCompilesNothing(t *testing.T) {
 		}
 	}
 	// A start cleans up after those that were killed: garbage does not grow.
-	p = startProcess(t, dir)
+	startProcess(t, dir)
 	runs, err := filepath.Glob(filepath.Join(cache, "flagbase-run-*.lock"))
 	if err != nil || len(runs) != 2 {
 		t.Errorf("there are %q, want two of the server that runs (%v)", runs, err)

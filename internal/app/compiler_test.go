@@ -42,6 +42,12 @@ func RunTestWorker() bool {
 		self, _ := os.FindProcess(os.Getpid())
 		_ = self.Kill()
 		time.Sleep(time.Minute)
+	case "nice-worker":
+		_ = limitProcess(4<<30, 60)
+		stat, _ := os.ReadFile("/proc/self/stat")
+		_, fields, _ := strings.Cut(string(stat), ") ")
+		fmt.Fprintln(os.Stderr, strings.Fields(fields)[16])
+		os.Exit(exitModule)
 	case "half-worker":
 		_, _ = bufio.NewReaderSize(os.Stdin, 16).ReadByte()
 		os.Exit(exitMachine)
@@ -187,6 +193,16 @@ func TestHostileModulesInWorker(t *testing.T) {
 		if err != nil && !errors.Is(err, sandbox.ErrInvalidModule) {
 			t.Errorf("%s: %v", c.Name, err)
 		}
+	}
+}
+
+// A worker leaves room to those who run.
+func TestWorkerIsNice(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("priorities are set on Linux only")
+	}
+	if err := worker("nice-worker").compile(t.Context(), []byte("module"), t.TempDir()); err == nil || !strings.HasSuffix(err.Error(), ": 5") {
+		t.Errorf("%v", err)
 	}
 }
 
