@@ -46,6 +46,8 @@ func goals() []goal {
 		{Key: "workers", Measure: "throughput of two workers against one", Limit: 1.8, Unit: times},
 		{Key: "http-rate", Measure: "JSON hello over HTTP with auth and history on: requests a second against workerd's", Limit: 1.0, Unit: times},
 		{Key: "http-p99", Measure: "the same: p99 against workerd's", Most: true, Limit: 1.0, Unit: times},
+		{Key: "fetch-rate", Measure: "the same with the very script that workerd runs, fetch(request): requests a second", Limit: 1.0, Unit: times},
+		{Key: "fetch-p99", Measure: "the same: p99 against workerd's", Most: true, Limit: 1.0, Unit: times},
 		{Key: "restart", Measure: "first invocation of a Go module after a restart", Most: true, Limit: ms(60), Unit: nanos},
 		{Key: "evicted", Measure: "first invocation of a JS function whose instances were all evicted: p99", Most: true, Limit: ms(5), Unit: nanos},
 		{Key: "many-rss", Measure: "1,000 deployed JS functions called round robin: RSS", Most: true, Limit: 1 << 30, Unit: bytes_},

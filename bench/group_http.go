@@ -86,10 +86,11 @@ func overHTTP(b *bench) error {
 	}
 	relate(rows, 0)
 	if workerdErr == nil {
+		keys := map[string]string{handleName: "http", fetchName: "fetch"}
 		for _, r := range rows[1:] {
-			if r.Subject == handleName || r.Subject == fetchName {
-				b.got("http-rate", r.Subject, r.Ratio)
-				b.got("http-p99", r.Subject, float64(r.P99)/float64(rows[0].P99))
+			if key := keys[r.Subject]; key != "" {
+				b.got(key+"-rate", "", r.Ratio)
+				b.got(key+"-p99", "", float64(r.P99)/float64(rows[0].P99))
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func at(share float64) float64 {
 	switch {
 	case share <= 0:
 		log = scaleFrom
-	case !math.IsInf(share, 1):
+	case !math.IsNaN(share):
 		log = min(max(math.Log10(share), scaleFrom), scaleTo)
 	}
 	return scaleLeft + (log-scaleFrom)/(scaleTo-scaleFrom)*(scaleRight-scaleLeft)
