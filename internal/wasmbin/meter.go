@@ -11,6 +11,9 @@ const (
 	tableShift  = 3
 	growCost    = 16
 
+	// allowance is how many units a function with loops takes at once.
+	allowance = 128
+
 	// defaultQuantum is how many units a guest works before it pauses: tens of microseconds of ordinary code, and
 	// at most a few tens of milliseconds of the slowest there is.
 	defaultQuantum = 100_000
@@ -32,11 +35,25 @@ const pausePages = 1 << 16
 //
 //	(global.set $fuel (i32.sub (global.get $fuel) (i32.const cost)))
 //	(if (i32.lt_s (global.get $fuel) (i32.const 0)) (then (call $pause)))
+//
+// which loads and stores a global: in a loop of a few instructions each round would wait for the store of the one before. So a
+// function with loops takes an allowance from $fuel, in advance, when it is entered, and its loops count that down in a local:
+//
+//	(local.set $left (i32.sub (local.get $left) (i32.const cost)))
+//	(if (i32.lt_s (local.get $left) (i32.const 0))
+//	  (then (local.set $left (i32.add (local.get $left) (i32.const allowance))) (call $take)))
+//	(func $take
+//	  (global.set $fuel (i32.sub (global.get $fuel) (i32.const allowance)))
+//	  (if (i32.lt_s (global.get $fuel) (i32.const 0)) (then (call $pause))))
+//
+// What of it is left when the function returns is lost: the count is never too low, and too high by the allowance for each call.
 type meter struct {
 	fuel      uint32 // global
 	pause     uint32 // function
-	pauseType uint32
+	take      uint32 // function
+	voidType  uint32 // of both
 	quantum   int32
+	allowance uint32
 	low       []byte // the second half of a check
 }
 
@@ -44,7 +61,10 @@ func newMeter(m *Module, quantum int32) *meter {
 	if quantum == 0 {
 		quantum = defaultQuantum
 	}
-	k := &meter{fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), pauseType: uint32(len(m.Types)), quantum: quantum}
+	k := &meter{
+		fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), take: uint32(len(m.functions)) + 1, voidType: uint32(len(m.Types)),
+		quantum: quantum, allowance: uint32(min(allowance, quantum)),
+	}
 	k.low = op(nil, 0x23, k.fuel)                    // global.get
 	k.low = append(k.low, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
 	k.low = append(op(k.low, 0x10, k.pause), 0x0b)   // call, end
@@ -77,6 +97,18 @@ func (k *meter) charge(out []byte, cost uint32) []byte {
 	return append(out, k.low...)
 }
 
+// chargeLeft appends a check of a fixed cost that counts down the local left.
+func (k *meter) chargeLeft(out []byte, cost, left uint32) []byte {
+	out = op(out, 0x20, left) // local.get
+	out = constant(out, int32(cost))
+	out = append(out, 0x6b)                                 // i32.sub
+	out = op(out, 0x22, left)                               // local.tee
+	out = append(out, 0x41, 0, 0x48, 0x04, 0x40)            // i32.const 0, i32.lt_s, if
+	out = constant(op(out, 0x20, left), int32(k.allowance)) // local.get
+	out = op(append(out, 0x6a), 0x21, left)                 // i32.add, local.set
+	return append(op(out, 0x10, k.take), 0x0b)              // call, end
+}
+
 // chargeLength appends a check whose cost is the i32 on top of the stack, shifted right; the stack stays as it is. scratch is
 // a local of the function's.
 func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
@@ -89,28 +121,45 @@ func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
 	return append(out, k.low...)
 }
 
-// body appends a function body with its checks. Functions with bulk operations get a local more.
+// counted says whether a site is paid for from the function's allowance.
+func (k *meter) counted(s site) bool { return s.shift == 0 && s.cost <= k.allowance }
+
+// body appends a function body with its checks. Functions with loops get a local more, and so do those with bulk operations.
 func (k *meter) body(out []byte, m *Module, b body) []byte {
 	sites := m.sites[b.first:b.last]
-	bulk := false
+	bulk, counted := uint32(0), uint32(0)
 	for _, s := range sites {
-		bulk = bulk || s.shift != 0
+		if s.shift != 0 {
+			bulk = 1
+		} else if k.counted(s) {
+			counted = 1
+		}
 	}
-	if declared := m.bytes[b.start:b.code]; bulk {
+	scratch, left := b.locals, b.locals+bulk
+	if declared := m.bytes[b.start:b.code]; bulk+counted > 0 {
 		r := reader{b: declared, end: len(declared)}
 		groups := r.u32()
 		out = binary.AppendUvarint(out, uint64(groups)+1)
-		out = append(append(out, declared[r.pos:]...), 1, byte(I32))
+		out = append(append(out, declared[r.pos:]...), byte(bulk+counted), byte(I32))
 	} else {
 		out = append(out, declared...)
 	}
-	out = k.charge(out, cost(b.end-b.code))
+	entry := cost(b.end - b.code)
+	if counted > 0 {
+		out = k.charge(out, entry+k.allowance)
+		out = op(constant(out, int32(k.allowance)), 0x21, left) // local.set
+	} else {
+		out = k.charge(out, entry)
+	}
 	from := b.code
 	for _, s := range sites {
 		out = append(out, m.bytes[from:s.at]...)
-		if s.shift != 0 {
-			out = k.chargeLength(out, b.locals, s.shift)
-		} else {
+		switch {
+		case s.shift != 0:
+			out = k.chargeLength(out, scratch, s.shift)
+		case k.counted(s):
+			out = k.chargeLeft(out, s.cost, left)
+		default:
 			out = k.charge(out, s.cost)
 		}
 		from = int(s.at)
@@ -130,3 +179,6 @@ func (k *meter) pauseBody() []byte {
 	out = constant(out, pausePages)
 	return append(out, 0x3f, 0, 0x6b, 0x40, 0, 0x1a, 0x0b) // memory.size, i32.sub, memory.grow, drop, end
 }
+
+// takeBody is the body of the function that takes an allowance.
+func (k *meter) takeBody() []byte { return append(k.charge([]byte{0}, k.allowance), 0x0b) }

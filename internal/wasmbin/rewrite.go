@@ -229,7 +229,8 @@ func (w *rewriter) functionSection(content []byte) {
 		w.plain(sectionFunction, content)
 		return
 	}
-	w.extend(sectionFunction, content, 1, binary.AppendUvarint(nil, uint64(w.meter.pauseType)))
+	void := binary.AppendUvarint(nil, uint64(w.meter.voidType))
+	w.extend(sectionFunction, content, 2, append(void, void...))
 }
 
 func (w *rewriter) globalSection(content []byte) {
@@ -321,5 +322,6 @@ func (w *rewriter) codeSection() {
 		add(buffer)
 	}
 	add(w.meter.pauseBody())
-	w.plain(sectionCode, binary.AppendUvarint(nil, uint64(len(m.bodies))+1), code)
+	add(w.meter.takeBody())
+	w.plain(sectionCode, binary.AppendUvarint(nil, uint64(len(m.bodies))+2), code)
 }
