@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +17,16 @@ const (
 	// historyDelay is how long the writer gathers records before it writes them.
 	// A process that is killed loses what came in this time and in that of one write.
 	historyDelay = 20 * time.Millisecond
-	// historyBound is how many records, and how many metrics, may wait to be written,
-	// and historyBytes how large the records may be together. Then new invocations and
-	// metrics wait for the writer, as long as their time lasts, rather than memory
-	// growing.
-	historyBound = 10_000
-	historyBytes = 64 << 20
+	// historyRecords and historyMetrics are how many records and metrics may wait to be
+	// written, and historyBytes how large the records may be together. Then new
+	// invocations and metrics wait for the writer, as long as their time lasts, rather
+	// than memory growing. 4,000 records are 50 ms of writing.
+	historyRecords = 4000
+	historyMetrics = 10_000
+	historyBytes   = 64 << 20
+	// historyBatch is how many records one transaction writes: other writers of the
+	// database wait for it, some 10 ms.
+	historyBatch = 1000
 	// historyShards divide the queue, so that invocations that begin or end at the same
 	// moment do not wait for each other.
 	historyShards = 16
@@ -103,7 +108,7 @@ func newHistory(db *database.DB, age time.Duration, perFunction int) *history {
 
 // begin lets an invocation in. It waits for space, at most until ctx ends.
 func (h *history) begin(ctx context.Context, r *record) error {
-	full := func() bool { return h.waiting.Load() >= historyBound || h.bytes.Load() >= historyBytes }
+	full := func() bool { return h.waiting.Load() >= historyRecords || h.bytes.Load() >= historyBytes }
 	if full() {
 		h.mu.Lock()
 		err := h.wait(ctx, full)
@@ -140,7 +145,7 @@ func (h *history) put(r *record) {
 func (h *history) Publish(ctx context.Context, m hostabi.Metric) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.wait(ctx, func() bool { return h.pending >= historyBound }); err != nil {
+	if err := h.wait(ctx, func() bool { return h.pending >= historyMetrics }); err != nil {
 		return err
 	}
 	h.metrics = append(h.metrics, timedMetric{m, time.Now()})
@@ -174,7 +179,9 @@ func (h *history) wake() {
 
 func (h *history) run() {
 	for {
-		time.Sleep(historyDelay)
+		if h.waiting.Load() < historyBatch {
+			time.Sleep(historyDelay)
+		}
 		if err := h.writeBatch(context.Background(), historyDelay); err != nil {
 			slog.Error("write invocation history", "error", err)
 			time.Sleep(time.Second)
@@ -228,18 +235,26 @@ func (h *history) writeBatch(ctx context.Context, delay time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	b := h.take(delay)
-	if b.empty() {
-		return nil
-	}
-	err := b.store(ctx, h.db)
-	if err != nil && h.db.SQL().PingContext(context.Background()) == nil {
-		h.putBack(b)
-		return err
-	}
-	if err == nil {
+	all := h.take(delay)
+	for !all.empty() {
+		b := all.cut(historyBatch)
+		err := b.store(ctx, h.db)
+		if err != nil && h.db.SQL().PingContext(context.Background()) == nil {
+			h.putBack(b, all)
+			return err
+		}
+		h.written(b)
+		if err != nil {
+			h.written(all)
+			return err
+		}
 		h.retain(b)
 	}
+	return nil
+}
+
+// written makes room: b is in the database, or will never be.
+func (h *history) written(b *batch) {
 	for _, r := range b.ended {
 		h.bytes.Add(-r.size())
 	}
@@ -249,7 +264,6 @@ func (h *history) writeBatch(ctx context.Context, delay time.Duration) error {
 	close(h.space)
 	h.space = make(chan struct{})
 	h.mu.Unlock()
-	return err
 }
 
 func (h *history) take(delay time.Duration) *batch {
@@ -277,12 +291,13 @@ func (h *history) take(delay time.Duration) *batch {
 	return b
 }
 
-func (h *history) putBack(b *batch) {
+// putBack queues what was taken and not written again, before what came meanwhile.
+func (h *history) putBack(b, rest *batch) {
 	s := &h.shards[0]
 	s.mu.Lock()
-	s.done = append(b.ended, s.done...)
+	s.done = slices.Concat(b.ended, rest.ended, s.done)
 	s.mu.Unlock()
 	h.mu.Lock()
-	h.metrics = append(b.metrics, h.metrics...)
+	h.metrics = slices.Concat(b.metrics, rest.metrics, h.metrics)
 	h.mu.Unlock()
 }

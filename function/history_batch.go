@@ -26,6 +26,14 @@ type running struct {
 
 func (b *batch) empty() bool { return len(b.ended)+len(b.began)+len(b.metrics) == 0 }
 
+// cut takes at most n records out of b, and all that is not a record.
+func (b *batch) cut(n int) *batch {
+	n = min(n, len(b.ended))
+	first := &batch{ended: b.ended[:n], began: b.began, metrics: b.metrics}
+	b.ended, b.began, b.metrics = b.ended[n:], nil, nil
+	return first
+}
+
 const (
 	insertInvocation = `INSERT INTO flagbase_invocations (id, function_id, version, started_at, completed_at, success, code, output, error,
 			execution_ms, peak_memory_bytes, host_calls, output_size_bytes, trace_id, log, cpu_us)
