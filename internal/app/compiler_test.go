@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -128,12 +129,8 @@ func TestWorkerWithoutDirectory(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{filepath.Join(file, "dir"), strconv.Itoa(4 << 30), "60"}
-	if runtime.GOOS == "linux" {
-		args[1] = strconv.Itoa(1 << 40) // this process is limited for good
-	}
 	module := rewrite(t, testguest.WAT(t, `(module (func (export "f")))`))
-	if err := sandbox.CompileTo(t.Context(), module, args[0]); !errors.Is(err, sandbox.ErrCompiler) {
+	if err := sandbox.CompileTo(t.Context(), module, filepath.Join(file, "dir")); !errors.Is(err, sandbox.ErrCompiler) {
 		t.Errorf("%v", err)
 	}
 }
@@ -206,11 +203,34 @@ func TestWorkerIsNice(t *testing.T) {
 	}
 }
 
-// A worker ends when whoever asked is gone.
+// A worker ends when whoever asked is gone, before or while it compiles.
 func TestWorkerEndsWithItsParent(t *testing.T) {
-	r, w := io.Pipe()
-	_ = w.Close()
-	if code := CompileWorker(r, io.Discard, []string{t.TempDir(), strconv.Itoa(1 << 40), "100000"}); code != exitMachine {
-		t.Errorf("exit code %d", code)
+	module := slow(nil)
+	for name, sent := range map[string][]byte{
+		"at once":         nil,
+		"half a module":   append(binary.LittleEndian.AppendUint64(nil, uint64(len(module))), module[:100]...),
+		"while compiling": append(binary.LittleEndian.AppendUint64(nil, uint64(len(module))), module...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			program, err := self()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), program, "compile-worker", t.TempDir(), strconv.Itoa(4<<30), "3600")
+			stdin, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stdin.Write(sent); err != nil {
+				t.Fatal(err)
+			}
+			_ = stdin.Close()
+			if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitMachine {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
