@@ -136,9 +136,13 @@ func TestConcurrentChanges(t *testing.T) {
 		}
 	})
 	time.Sleep(churn(t))
+	// A busy machine gets the time that a few changes take.
+	for end := time.Now().Add(60 * second); changes.Load() < 10 && !t.Failed() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	stop.Store(true)
 	all.Wait()
-	if invocations.Load() < 20 || changes.Load() < 5 {
+	if !t.Failed() && (invocations.Load() < 20 || changes.Load() < 10) {
 		t.Errorf("only %d invocations, %d changes", invocations.Load(), changes.Load())
 	}
 	t.Logf("%d invocations, %d changes", invocations.Load(), changes.Load())
