@@ -154,7 +154,7 @@ func (h *history) clean(ctx context.Context, all bool, due []string) error {
 		if err != nil {
 			return err
 		}
-		if err := h.deleteBelow(ctx, id, limit); err != nil {
+		if err := h.deleteBelow(ctx, id, limit, retainBatch, retainShare); err != nil {
 			return err
 		}
 	}
@@ -181,25 +181,26 @@ func (h *history) oldest(ctx context.Context, functionID string) (limit string, 
 }
 
 // deleteBelow deletes the invocations of a function whose ids are below limit, but
-// for those that run.
-func (h *history) deleteBelow(ctx context.Context, functionID, limit string) error {
+// for those that run: batch of them a transaction, after which it rests as many times
+// as long as that took.
+func (h *history) deleteBelow(ctx context.Context, functionID, limit string, batch, rest int) error {
 	for {
 		start := time.Now()
 		var deleted int64
 		err := h.db.Write(ctx, func(tx *sql.Tx) error {
 			res, err := tx.ExecContext(ctx, `DELETE FROM flagbase_invocations WHERE id IN (
 				SELECT id FROM flagbase_invocations WHERE function_id = ? AND id < ? AND completed_at IS NOT NULL
-				ORDER BY id LIMIT ?)`, functionID, limit, retainBatch)
+				ORDER BY id LIMIT ?)`, functionID, limit, batch)
 			if err == nil {
 				deleted, err = res.RowsAffected()
 			}
 			return err
 		})
-		if err != nil || deleted < retainBatch {
+		if err != nil || deleted < int64(batch) {
 			return err
 		}
 		select {
-		case <-time.After(retainShare * time.Since(start)):
+		case <-time.After(time.Duration(rest) * time.Since(start)):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

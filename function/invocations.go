@@ -63,7 +63,7 @@ func (s *Store) Invocations(ctx context.Context, fnID string, opts *InvocationsO
 		return nil, s.broken(ctx, op, err)
 	}
 	if cursor == "" {
-		cursor = invocationPrefix + "g" // after every id, whose digits end with f
+		cursor = afterInvocations
 	}
 	rows, err := s.db.SQL().QueryContext(ctx, `SELECT `+invocationColumns+` FROM flagbase_invocations
 		WHERE function_id = ? AND id < ? ORDER BY id DESC LIMIT ?`, f.ID, cursor, limit+1)
@@ -122,6 +122,9 @@ func (s *Store) Logs(ctx context.Context, invocationID string) ([]byte, error) {
 	}
 	return log, nil
 }
+
+// afterInvocations sorts after the id of every invocation, whose digits end with f.
+const afterInvocations = invocationPrefix + "g"
 
 const invocationColumns = `id, function_id, started_at, completed_at, success, output, error, execution_ms, peak_memory_bytes, host_calls, output_size_bytes, trace_id, version, cpu_us`
 

@@ -285,6 +285,11 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
+	// Most of a long history goes first and in pieces: in one transaction it would make
+	// all other writers wait.
+	if err := s.history.deleteBelow(ctx, f.ID, afterInvocations, historyBatch, 0); err != nil {
+		return s.broken(ctx, op, err)
+	}
 	var artifacts []string
 	err = s.db.Write(ctx, func(tx *sql.Tx) error {
 		artifacts = nil
