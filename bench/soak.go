@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -76,8 +77,8 @@ func (b *bench) soak(count int, out string) error {
 		}
 		begun = mark
 		rows = append(rows, r)
-		fmt.Printf("  %-18s %s RSS, %d goroutines, %d files, %d mappings, %s invocations a second\n",
-			r.Subject, showBytes(last.rss), last.goroutines, last.files, last.mappings, showCount(r.PerSecond))
+		fmt.Printf("  %-18s %s RSS (Go heap %s), %d goroutines, %d files, %d mappings, %s invocations a second\n",
+			r.Subject, showBytes(last.rss), showBytes(last.heap), last.goroutines, last.files, last.mappings, showCount(r.PerSecond))
 	}
 	b.got("soak-rss", "", float64(last.rss)/float64(first.rss))
 	b.got("soak-leaks", "goroutines", float64(max(0, last.goroutines-first.goroutines)))
@@ -182,18 +183,25 @@ func (s *store) soakOne(ctx context.Context, k *soaked) error {
 
 // sample is what the process has.
 type sample struct {
-	rss, pss                    int64
+	rss, pss, heap              int64
 	goroutines, files, mappings int
 }
 
-// takeSample looks at the process once its garbage is gone and its history written.
+// takeSample looks at the process once its history is written and its garbage gone.
 func takeSample() sample {
-	time.Sleep(300 * time.Millisecond)
+	pid := os.Getpid()
+	s := sample{goroutines: math.MaxInt}
+	for range 20 { // what is still being written, or only just ends, is no leak
+		time.Sleep(50 * time.Millisecond)
+		s.goroutines = min(s.goroutines, runtime.NumGoroutine())
+	}
 	for range 2 {
 		debug.FreeOSMemory()
 	}
-	pid := os.Getpid()
-	s := sample{goroutines: runtime.NumGoroutine(), files: openFiles(pid), mappings: mappings(pid)}
+	s.files, s.mappings = openFiles(pid), mappings(pid)
 	s.rss, s.pss = memoryOf(pid)
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s.heap = int64(m.HeapInuse)
 	return s
 }
