@@ -21,6 +21,8 @@ const loadTimeout = time.Minute
 // initialised, a script evaluated, both without any service at hand.
 func (s *Store) prepare(ctx context.Context, op string, a *artifact) (program, error) {
 	if a.wasm == nil {
+		// Compiling QuickJS, once, is not the script's time. compileScript says what fails.
+		_ = s.engine.quickjs.Prepare(ctx)
 		ctx, cancel := context.WithTimeout(ctx, deployTimeout)
 		defer cancel()
 		return s.engine.compileScript(ctx, op, a.language, a.source)
