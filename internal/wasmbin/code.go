@@ -1,11 +1,15 @@
 package wasmbin
 
+import "slices"
+
 // frame is an open block.
 type frame struct {
 	carries int32 // values that a branch to it carries
 	results int32
 	site    int32 // of a loop: its place in sites, else -1
+	entries int32 // how many there were when it began
 	kind    byte  // its opcode, 0 for the function itself
+	target  bool  // of a branch
 }
 
 func (s *scanner) codeSection() {
@@ -62,13 +66,13 @@ func (s *scanner) body(t *FuncType) {
 	}
 	s.m.Code.MaxLocals = max(s.m.Code.MaxLocals, int(locals))
 	b.code, b.locals = s.pos, uint32(locals)
-	s.instructions(t, int(locals))
+	s.instructions(t, &b, int(locals))
 	b.last = len(s.m.sites)
 	s.m.bodies = append(s.m.bodies, b)
 }
 
 // instructions walks over a function body. It follows blocks and immediates, not operand types.
-func (s *scanner) instructions(t *FuncType, locals int) {
+func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 	stats := &s.m.Code
 	targets := 0
 	work := effort{locals: locals}
@@ -111,14 +115,14 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 				work.blocks += halvesLoop
 				work.joins++
 				loop = int32(len(s.m.sites))
-				s.m.sites = append(s.m.sites, site{at: uint32(s.pos)})
+				s.enter(siteLoop)
 			} else if op == 0x04 {
 				work.blocks += halvesIf
 				work.joins++
 			} else {
 				work.blocks += halvesBlock
 			}
-			s.frames = append(s.frames, frame{carries: int32(carries), results: int32(results), site: loop, kind: op})
+			s.frames = append(s.frames, frame{carries: int32(carries), results: int32(results), site: loop, entries: s.entries, kind: op})
 			stats.MaxNesting = max(stats.MaxNesting, len(s.frames)-1)
 			if len(s.frames)-1 > s.l.MaxNesting {
 				s.fail(at, ErrLimit, "a function has blocks nested deeper than the %d allowed", s.l.MaxNesting)
@@ -132,17 +136,26 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 				s.fail(at, ErrMalformed, "a function has an else outside of an if")
 			}
 			top.kind = op
+			if s.entries > top.entries {
+				s.enter(siteJoin)
+			}
 		case blockEnd:
-			if i := s.frames[len(s.frames)-1].site; i >= 0 {
-				s.m.sites[i].cost = cost(s.pos - int(s.m.sites[i].at))
+			top := s.frames[len(s.frames)-1]
+			if top.site >= 0 {
+				s.m.sites[top.site].cost = cost(s.pos - int(s.m.sites[top.site].at))
 			}
 			s.frames = s.frames[:len(s.frames)-1]
 			if len(s.frames) == 0 {
 				if s.pos != s.end {
 					s.fail(at, ErrMalformed, "a function goes on after its end")
 				}
+				s.price(b, &work)
 				s.account(at, &work)
 				return
+			}
+			conditional := top.kind == 0x04 || top.kind == 0x05
+			if top.kind != 0x03 && (top.target || conditional && s.entries > top.entries) {
+				s.enter(siteJoin)
 			}
 		case branch:
 			work.operands += s.label(at)
@@ -227,6 +240,42 @@ func (s *scanner) instructions(t *FuncType, locals int) {
 		}
 	}
 	s.fail(s.pos, ErrMalformed, "a function has no end")
+}
+
+// enter notes a place that code is entered at other than from what precedes it, after the instruction that was just read.
+func (s *scanner) enter(kind siteKind) {
+	s.entries++
+	s.m.sites = append(s.m.sites, site{at: uint32(s.pos), kind: kind})
+}
+
+// price says what the sites of a function cost. Of a small one, all of it is paid where it is entered, and all of a loop's
+// body in each round. In a large one, say an interpreter's loop, that would be many times what runs: there each place that can be
+// jumped to is a site, and pays for what stands before the next.
+func (s *scanner) price(b *body, work *effort) {
+	sites := s.m.sites[b.first:]
+	joins := 0
+	for i := range sites {
+		if sites[i].kind == siteJoin {
+			joins++
+		}
+	}
+	b.entry = cost(b.end - b.code)
+	dearer := *work
+	dearer.blocks += joins * halvesJoin
+	dearer.joins += joins
+	if b.end-b.code < largeBody || s.work+dearer.nanoseconds() > s.budget()/2 {
+		s.m.sites = append(s.m.sites[:b.first], slices.DeleteFunc(sites, func(x site) bool { return x.kind == siteJoin })...)
+		return
+	}
+	*work = dearer
+	next := uint32(b.end)
+	for i := len(sites) - 1; i >= 0; i-- {
+		if sites[i].kind != siteOther {
+			sites[i].cost = cost(int(next - sites[i].at))
+			next = sites[i].at
+		}
+	}
+	b.entry = cost(int(next) - b.code)
 }
 
 // arity is how many values a call carries beyond one each way.
@@ -318,7 +367,9 @@ func (s *scanner) label(at int) int {
 		s.fail(at, ErrMalformed, "a branch leaves %d blocks, but stands in only %d", l, len(s.frames))
 		return 0
 	}
-	return int(s.frames[len(s.frames)-1-int(l)].carries)
+	to := &s.frames[len(s.frames)-1-int(l)]
+	to.target = true
+	return int(to.carries)
 }
 
 // tag reads a tag and gives how many values it carries.

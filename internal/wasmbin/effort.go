@@ -28,7 +28,11 @@ const (
 	halvesTry    = 6
 	halvesLoop   = 14
 	halvesBulk   = 12
+	halvesJoin   = 8
 )
+
+// largeBody is from how many bytes on a function's joins are sites.
+const largeBody = 1 << 10
 
 // nanoseconds estimates what the function takes to compile beyond what its size explains.
 func (e *effort) nanoseconds() int64 {
@@ -63,10 +67,13 @@ func (s *scanner) keepPlain(at int, op byte) {
 	}
 }
 
+// budget is what all functions together may take to compile, in nanoseconds.
+func (s *scanner) budget() int64 { return 1_000*int64(s.l.MaxWork) + 4_000*int64(len(s.b)) }
+
 // account adds a function's effort to the module's, at the function's end.
 func (s *scanner) account(at int, e *effort) {
 	s.work += e.nanoseconds()
-	if budget := 1_000*int64(s.l.MaxWork) + 4_000*int64(len(s.b)); s.work > budget {
+	if s.work > s.budget() {
 		s.fail(at, ErrLimit, "the functions of the module are too complex to compile: too many blocks, branches, locals or wide calls"+
 			" in one function; split its largest functions")
 		return

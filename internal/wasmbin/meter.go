@@ -33,8 +33,8 @@ const pausePages = 1 << 16
 //
 // A check is
 //
-//	(global.set $fuel (i32.sub (global.get $fuel) (i32.const cost)))
-//	(if (i32.lt_s (global.get $fuel) (i32.const 0)) (then (call $pause)))
+//	(global.set $fuel (local.tee $left (i32.sub (global.get $fuel) (i32.const cost))))
+//	(if (i32.lt_s (local.get $left) (i32.const 0)) (then (call $pause)))
 //
 // which loads and stores a global: in a loop of a few instructions each round would wait for the store of the one before. So a
 // function with loops takes an allowance from $fuel, in advance, when it is entered, and its loops count that down in a local:
@@ -54,21 +54,16 @@ type meter struct {
 	voidType  uint32 // of both
 	quantum   int32
 	allowance uint32
-	low       []byte // the second half of a check
 }
 
 func newMeter(m *Module, quantum int32) *meter {
 	if quantum == 0 {
 		quantum = defaultQuantum
 	}
-	k := &meter{
+	return &meter{
 		fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), take: uint32(len(m.functions)) + 1, voidType: uint32(len(m.Types)),
 		quantum: quantum, allowance: uint32(min(allowance, quantum)),
 	}
-	k.low = op(nil, 0x23, k.fuel)                    // global.get
-	k.low = append(k.low, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
-	k.low = append(op(k.low, 0x10, k.pause), 0x0b)   // call, end
-	return k
 }
 
 // op appends an instruction with an index.
@@ -88,13 +83,20 @@ func constant(out []byte, v int32) []byte {
 	}
 }
 
-// charge appends a check of a fixed cost.
-func (k *meter) charge(out []byte, cost uint32) []byte {
+// charge appends a check of a fixed cost. local is one whose value is not needed.
+func (k *meter) charge(out []byte, cost, local uint32) []byte {
 	out = op(out, 0x23, k.fuel)
 	out = constant(out, int32(cost))
-	out = append(out, 0x6b) // i32.sub
-	out = op(out, 0x24, k.fuel)
-	return append(out, k.low...)
+	out = append(out, 0x6b)                // i32.sub
+	out = op(out, 0x22, local)             // local.tee
+	out = op(out, 0x24, k.fuel)            // global.set
+	return k.pauseIf(op(out, 0x20, local)) // local.get
+}
+
+// pauseIf appends the end of a check: a pause if the i32 on the stack is negative.
+func (k *meter) pauseIf(out []byte) []byte {
+	out = append(out, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
+	return append(op(out, 0x10, k.pause), 0x0b)  // call, end
 }
 
 // chargeLeft appends a check of a fixed cost that counts down the local left.
@@ -118,38 +120,32 @@ func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
 	out = constant(out, int32(shift))
 	out = append(out, 0x76, 0x6b) // i32.shr_u, i32.sub
 	out = op(out, 0x24, k.fuel)
-	return append(out, k.low...)
+	return k.pauseIf(op(out, 0x23, k.fuel))
 }
 
 // counted says whether a site is paid for from the function's allowance.
 func (k *meter) counted(s site) bool { return s.shift == 0 && s.cost <= k.allowance }
 
-// body appends a function body with its checks. Functions with loops get a local more, and so do those with bulk operations.
+// body appends a function body with its checks. Each function gets a local more, and two where there are bulk operations.
 func (k *meter) body(out []byte, m *Module, b body) []byte {
+	left, scratch, locals := b.locals, b.locals+1, byte(1)
+	counted := false
 	sites := m.sites[b.first:b.last]
-	bulk, counted := uint32(0), uint32(0)
 	for _, s := range sites {
 		if s.shift != 0 {
-			bulk = 1
-		} else if k.counted(s) {
-			counted = 1
+			locals = 2
 		}
+		counted = counted || k.counted(s)
 	}
-	scratch, left := b.locals, b.locals+bulk
-	if declared := m.bytes[b.start:b.code]; bulk+counted > 0 {
-		r := reader{b: declared, end: len(declared)}
-		groups := r.u32()
-		out = binary.AppendUvarint(out, uint64(groups)+1)
-		out = append(append(out, declared[r.pos:]...), byte(bulk+counted), byte(I32))
-	} else {
-		out = append(out, declared...)
-	}
-	entry := cost(b.end - b.code)
-	if counted > 0 {
-		out = k.charge(out, entry+k.allowance)
+	r := reader{b: m.bytes, pos: b.start, end: b.code}
+	groups := r.u32()
+	out = binary.AppendUvarint(out, uint64(groups)+1)
+	out = append(append(out, m.bytes[r.pos:b.code]...), locals, byte(I32))
+	if counted {
+		out = k.charge(out, b.entry+k.allowance, left)
 		out = op(constant(out, int32(k.allowance)), 0x21, left) // local.set
 	} else {
-		out = k.charge(out, entry)
+		out = k.charge(out, b.entry, left)
 	}
 	from := b.code
 	for _, s := range sites {
@@ -159,8 +155,11 @@ func (k *meter) body(out []byte, m *Module, b body) []byte {
 			out = k.chargeLength(out, scratch, s.shift)
 		case k.counted(s):
 			out = k.chargeLeft(out, s.cost, left)
+		case counted:
+			out = k.charge(out, s.cost+k.allowance, left)
+			out = op(constant(out, int32(k.allowance)), 0x21, left)
 		default:
-			out = k.charge(out, s.cost)
+			out = k.charge(out, s.cost, left)
 		}
 		from = int(s.at)
 	}
@@ -181,4 +180,6 @@ func (k *meter) pauseBody() []byte {
 }
 
 // takeBody is the body of the function that takes an allowance.
-func (k *meter) takeBody() []byte { return append(k.charge([]byte{0}, k.allowance), 0x0b) }
+func (k *meter) takeBody() []byte {
+	return append(k.charge([]byte{1, 1, byte(I32)}, k.allowance, 0), 0x0b)
+}

@@ -195,15 +195,25 @@ type span struct{ start, end int }
 type body struct {
 	start, code, end int // size of locals on, first instruction, past the last
 	locals           uint32
-	first, last      int // its part of sites
+	entry            uint32 // cost of what runs before the first site of siteLoop or siteJoin
+	first, last      int    // its part of sites
 }
 
 // site is a place in the code where a check is inserted.
 type site struct {
 	at    uint32
-	cost  uint32 // of a loop head: what one round costs, in units
+	cost  uint32 // in units
 	shift uint32 // of a bulk operation: its length shifted right by this is its cost; 0 for other sites
+	kind  siteKind
 }
+
+type siteKind byte
+
+const (
+	siteOther siteKind = iota
+	siteLoop           // the head of a loop
+	siteJoin           // where code is reached other than from what precedes it
+)
 
 // FunctionType gives the signature of the function with that index, imported functions first; nil if there is none.
 func (m *Module) FunctionType(index uint32) *FuncType {

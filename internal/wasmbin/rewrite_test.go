@@ -170,6 +170,39 @@ func TestRewriteComputesTheSame(t *testing.T) {
 	}
 }
 
+// interpreter is a loop around a br_table of 64 ways, each 600 bytes of code, that goes round as often as given.
+func interpreter(rounds int32) []byte {
+	body := "\x41" + string(binary.AppendUvarint(nil, uint64(rounds))) + "\x21\x00\x03\x40\x02\x40" + strings.Repeat("\x02\x40", 64) +
+		"\x20\x00\x41\x3f\x71\x0e\x3f"
+	for i := range 64 {
+		body += string(rune(i))
+	}
+	for i := range 64 {
+		body += "\x0b" + strings.Repeat("\x41\x00\x1a", 200) + "\x0c" + string(rune(63-i))
+	}
+	return program(body + "\x0b\x20\x00\x41\x01\x6b\x22\x00\x0d\x00\x0b")
+}
+
+// In a large function work is counted by what runs: not less, and not much more.
+func TestWorkOfAnInterpreterIsCounted(t *testing.T) {
+	ctx := context.Background()
+	rt := wazero.NewRuntime(ctx)
+	defer rt.Close(ctx)
+	host := &allocator{}
+	const rounds, quantum = 1_000_000, 10_000
+	guest, err := rt.Instantiate(host.context(), rewritten(t, interpreter(rounds), &wasmbin.Rewrite{Meter: true, Quantum: quantum}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := guest.ExportedFunction("run").Call(ctx); err != nil {
+		t.Fatal(err)
+	}
+	const ran = rounds * 600 / 16 // units, at least
+	if counted := host.pauses.Load() * quantum; counted < ran || counted > 2*ran {
+		t.Errorf("%d units were counted, at least %d ran", counted, ran)
+	}
+}
+
 func TestStartBecomesAnExport(t *testing.T) {
 	b := []byte("\x00asm\x01\x00\x00\x00" + sec(1, "\x01\x60\x00\x00") + sec(3, "\x01\x00") +
 		sec(6, "\x01\x7f\x01\x41\x07\x0b") + sec(8, "\x00") + sec(10, "\x01\x06\x00\x41\x2a\x24\x00\x0b") + sec(0, "\x01xabc"))

@@ -47,6 +47,7 @@ type scanner struct {
 	locals        int64 // parameters and locals of all functions
 	kept          int64 // bytes that the compiler keeps for the function
 	work          int64 // estimated nanoseconds of compilation
+	entries       int32 // sites that are no siteOther, of all functions so far
 }
 
 // Scan reads the structure of a WebAssembly module and refuses what a compiler must not see. A nil limits means the defaults.
