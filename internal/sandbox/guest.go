@@ -105,7 +105,9 @@ func (g *guest) restore(faulted bool) bool {
 		if !ok || !g.shrink() {
 			return false
 		}
-		g.bytes = held + keptBytes
+		// What it maps of the image counts too, although all instances share it: as
+		// resident memory it shows for each.
+		g.bytes = held + g.origin.image.content() + keptBytes
 	}
 	g.setGlobals()
 	for _, e := range g.exports {
