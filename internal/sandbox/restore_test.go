@@ -1,12 +1,11 @@
 package sandbox_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"runtime"
-	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,124 +15,10 @@ import (
 	"flagbase.dev/internal/testguest"
 )
 
-var restores = flag.Int("restores", 400, "rounds of TestRestore; 100000 is what the project claims")
-
-// vandalWAT does to memory and globals whatever it is told, and ends however it is
-// told. Its data is scattered, one memory has none, one more than is mapped.
-func vandalWAT(pages, data string) string {
-	return `(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-	(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
-	(memory (export "memory") ` + pages + `)
-	(global $a (mut i32) (i32.const 7)) (global $b (mut i64) (i64.const -9)) (global $c (mut f64) (f64.const 0.5)) (global $d (mut f32) (f32.const 1.5))
-	` + data + `
-	(func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
-	(func (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
-	(func (export "random") (param i32 i32) (drop (call $random (local.get 0) (local.get 1))))
-	(func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
-	(func (export "size") (result i32) (memory.size))
-	(func (export "set") (param i32 i64 f64 f32) (global.set $a (local.get 0)) (global.set $b (local.get 1)) (global.set $c (local.get 2)) (global.set $d (local.get 3)))
-	(func (export "globals") (result i32 i64 f64 f32) (global.get $a) (global.get $b) (global.get $c) (global.get $d))
-	(func (export "trap") (unreachable))
-	(func (export "exit") (param i32) (call $exit (local.get 0)))
-	(func (export "spin") (loop $l (i32.store8 (global.get $a) (i32.const 1)) (br $l)))
-	(func $deep (export "deep") (param i32) (if (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1)))))))`
-}
-
-var vandals = map[string]string{
-	"small":  vandalWAT("2 60", `(data (i32.const 100) "data") (data (i32.const 65000) "end") (data (i32.const 70000) "next")`),
-	"blank":  vandalWAT("1 60", ``),
-	"none":   vandalWAT("0 9", ``),
-	"far":    vandalWAT("200 260", `(data (i32.const 8) "far") (data (i32.const 6000000) "x") (data (i32.const 13000000) "y")`),
-	"copied": vandalWAT("200 260", `(data (i32.const 8) "many")`+manyData(40)),
-}
-
-func manyData(n int) string {
-	var b bytes.Buffer
-	for i := range n {
-		b.WriteString(`(data (i32.const ` + itoa(300_000*(i+1)) + `) "piece")`)
-	}
-	return b.String()
-}
-
-func itoa(n int) string {
-	var digits []byte
-	for ; n > 0; n /= 10 {
-		digits = append(digits, byte('0'+n%10))
-	}
-	slices.Reverse(digits)
-	return string(digits)
-}
-
-// vandalise does things at random with an instance.
-func vandalise(t *rapid.T, inst *sandbox.Instance, cancel func()) {
-	size := func() uint64 { return call(t, inst, "size")[0] * 65536 }
-	for range rapid.IntRange(0, 8).Draw(t, "steps") {
-		all := size()
-		at := rapid.Uint64Range(0, max(all, 1)-1).Draw(t, "at")
-		n := min(rapid.SampledFrom([]uint64{0, 1, 5, 4096, 70_000, 5_000_000}).Draw(t, "n"), all-min(at, all))
-		switch rapid.IntRange(0, 5).Draw(t, "step") {
-		case 0:
-			call(t, inst, "fill", at, rapid.Uint64Range(0, 255).Draw(t, "byte"), n)
-		case 1:
-			call(t, inst, "copy", at, rapid.Uint64Range(0, max(all, n)-n).Draw(t, "from"), n)
-		case 2:
-			call(t, inst, "grow", rapid.Uint64Range(0, 20).Draw(t, "pages"))
-		case 3:
-			call(t, inst, "set", uint64(rapid.Uint32().Draw(t, "a")), rapid.Uint64().Draw(t, "b"), rapid.Uint64().Draw(t, "c"), uint64(rapid.Uint32().Draw(t, "d")))
-		case 4:
-			call(t, inst, "random", at, n)
-		case 5:
-			call(t, inst, "deep", rapid.SampledFrom([]uint64{1, 1000, 100_000}).Draw(t, "deep"))
-		}
-	}
-	switch rapid.IntRange(0, 6).Draw(t, "end") {
-	case 0:
-		if _, err := inst.Call("trap"); err == nil {
-			t.Fatal("no trap")
-		}
-	case 1:
-		_, _ = inst.Call("exit", rapid.Uint64Range(0, 1).Draw(t, "code"))
-	case 2:
-		if size() > 0 {
-			call(t, inst, "set", 5, 0, 0, 0)
-			timer := time.AfterFunc(100*time.Microsecond, cancel)
-			defer timer.Stop()
-			if _, err := inst.Call("spin"); !errors.Is(err, sandbox.ErrInterrupted) {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
-type state struct {
-	memory  []byte
-	globals []uint64
-}
-
-func stateOf(t rapid.TB, inst *sandbox.Instance) state {
-	return state{memoryOf(t, inst), slices.Clone(call(t, inst, "globals"))}
-}
-
-func (s state) check(t rapid.TB, what string, inst *sandbox.Instance) {
-	t.Helper()
-	now, ok := inst.Read(0, uint32(call(t, inst, "size")[0]*65536))
-	if !ok || !bytes.Equal(now, s.memory) {
-		t.Fatalf("%s: memory differs: %d bytes at first, now %d", what, len(s.memory), len(now))
-	}
-	if got := call(t, inst, "globals"); !slices.Equal(got, s.globals) {
-		t.Fatalf("%s: globals are %x, were %x", what, got, s.globals)
-	}
-	// What lies beyond the end is zero.
-	if got := uint32(call(t, inst, "grow", 2)[0]); got != 0xFFFFFFFF {
-		more, _ := inst.Read(uint32(len(s.memory)), 2*65536)
-		if !bytes.Equal(more, make([]byte, 2*65536)) {
-			t.Fatalf("%s: new memory is not zero", what)
-		}
-	}
-}
+var restores = flag.Int("restores", 400, "rounds of TestRestore each way; 100000 is what the project claims")
 
 // Whatever an instance did and however it ended, the next one made of it is, bit for
-// bit, as the first was: memory, its size, globals. So is one that starts from a
+// bit, as the first was: memory, its size, globals, tables. So is one that starts from a
 // snapshot.
 func TestRestore(t *testing.T) {
 	t.Run("scan", testRestore)
@@ -153,55 +38,92 @@ func TestRestore(t *testing.T) {
 }
 
 func testRestore(t *testing.T) {
-	for name, wat := range vandals {
-		t.Run(name, func(t *testing.T) {
-			rt := newRuntime(t)
-			m, err := rt.Prepare(t.Context(), testguest.WAT(t, wat))
-			must(t, err)
-			first := acquire(t, t.Context(), m, nil)
-			fresh := stateOf(t, first)
-			if len(fresh.memory) > 0 {
-				call(t, first, "fill", 300, 1, 2000)
-			}
-			call(t, first, "grow", 1)
-			call(t, first, "set", 1, 2, 3, 4)
-			later := stateOf(t, first)
-			snapshot, err := first.Snapshot(nil)
-			must(t, err)
-			acquirers := [2]struct {
-				name    string
-				acquire func(context.Context, *sandbox.InstanceOptions) (*sandbox.Instance, error)
-				want    state
-			}{{"fresh", m.Acquire, fresh}, {"snapshot", snapshot.Acquire, later}}
-			rounds := *restores
-			if len(fresh.memory) > 1<<20 {
-				rounds = rounds/20 + 1 // large ones take long to compare
-			}
-			// rapid's own number of checks is a flag of the whole binary, so each check
-			// does several rounds.
-			kept := false
+	var rounds, kept atomic.Int64
+	for name, v := range vandals {
+		// Large ones take long to compare.
+		n := *restores / 5
+		if v.large {
+			n = *restores / 100
+		}
+		t.Run(name, func(t *testing.T) { v.test(t, n, &rounds, &kept) })
+	}
+	t.Logf("%d restores compared, %d of them of guests that are kept", rounds.Load(), kept.Load())
+}
+
+// test does so many rounds, with two goroutines on the same module, and two instances at once in
+// each.
+func (v vandal) test(t *testing.T, n int, rounds, kept *atomic.Int64) {
+	rt := newRuntime(t)
+	must(t, rt.Register(t.Context(), vandalHost))
+	m, err := rt.Prepare(t.Context(), testguest.WAT(t, v.wat))
+	must(t, err)
+	first := acquire(t, t.Context(), m, nil)
+	starts := []start{{"fresh", m.Acquire, stateOf(t, first)}}
+	if len(starts[0].want.memory) > 0 {
+		call(t, first, "fill", 300, 1, 2000)
+	}
+	call(t, first, "grow", 1)
+	call(t, first, "set", 1, 2, 3, 4)
+	later := stateOf(t, first)
+	switch snapshot, err := first.Snapshot(nil); {
+	case v.restorable != (err == nil):
+		t.Fatalf("a snapshot of it: %v", err)
+	case err == nil:
+		starts = append(starts, start{"snapshot", snapshot.Acquire, later})
+	}
+	first.Release()
+	const goroutines = 2
+	for range goroutines {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			checks, mine, unwound, idle := 0, 0, false, false
+			// rapid's own number of checks is a flag of the whole binary, so a check does
+			// several rounds, or none.
 			rapid.Check(t, func(t *rapid.T) {
-				for range rounds/100 + 1 {
-					a := acquirers[rapid.IntRange(0, 1).Draw(t, "from a snapshot")]
-					ctx, cancel := context.WithCancel(context.Background())
-					inst, err := a.acquire(ctx, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					func() {
-						defer cancel()
-						defer inst.Release()
-						a.want.check(t, a.name, inst)
-						vandalise(t, inst, cancel)
-					}()
-					n, _ := rt.Idle()
-					kept = kept || n > 0
+				checks++
+				for unwound || mine*100 < n/goroutines*checks {
+					unwound = true // and then comes again, to be shrunk
+					held := v.begin(t, starts)
+					v.begin(t, starts)()
+					held()
+					unwound, mine = false, mine+2
 				}
+				guests, _ := rt.Idle()
+				idle = idle || guests > 0
 			})
-			if !kept {
-				t.Error("no instance was kept: nothing was tested")
+			rounds.Add(int64(mine))
+			if idle {
+				kept.Add(int64(mine))
+			}
+			if idle != v.restorable {
+				t.Errorf("instances kept: %v", idle)
 			}
 		})
+	}
+}
+
+// start is a way to get an instance, and the state it must have.
+type start struct {
+	name    string
+	acquire func(context.Context, *sandbox.InstanceOptions) (*sandbox.Instance, error)
+	want    state
+}
+
+// begin checks an instance and does something to it; the function it gives does the rest.
+func (v vandal) begin(t *rapid.T, starts []start) (end func()) {
+	s := starts[rapid.IntRange(0, len(starts)-1).Draw(t, "start")]
+	ctx, cancel := context.WithCancel(context.Background())
+	inst, err := s.acquire(ctx, &sandbox.InstanceOptions{Host: cancel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.want.check(t, s.name, inst)
+	v.vandalise(t, inst)
+	return func() {
+		defer cancel()
+		defer inst.Release()
+		v.vandalise(t, inst)
+		v.finish(t, inst)
 	}
 }
 
@@ -267,7 +189,7 @@ func TestCloseFreesKept(t *testing.T) {
 	ledger := sandbox.NewLedger(1 << 30)
 	rt, err := sandbox.NewRuntime(t.Context(), &sandbox.Config{Memory: ledger})
 	must(t, err)
-	m, err := rt.Prepare(t.Context(), testguest.WAT(t, vandals["small"]))
+	m, err := rt.Prepare(t.Context(), testguest.WAT(t, vandals["small"].wat))
 	must(t, err)
 	kept, late := acquire(t, t.Context(), m, nil), acquire(t, t.Context(), m, nil)
 	kept.Release()
