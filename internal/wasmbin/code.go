@@ -46,7 +46,7 @@ func (s *scanner) codeSection() {
 }
 
 func (s *scanner) body(t *FuncType) {
-	b := body{start: s.pos, end: s.end, first: len(s.m.sites)}
+	b := body{start: s.pos, end: s.end, first: len(s.m.sites), calls: len(s.m.calls)}
 	at := s.pos
 	locals := int64(len(t.Params))
 	for range s.count("groups of locals", 2, s.left()) {
@@ -67,7 +67,7 @@ func (s *scanner) body(t *FuncType) {
 	s.m.Code.MaxLocals = max(s.m.Code.MaxLocals, int(locals))
 	b.code, b.locals = s.pos, uint32(locals)
 	s.instructions(t, &b, int(locals))
-	b.last = len(s.m.sites)
+	b.last, b.callsEnd = len(s.m.sites), len(s.m.calls)
 	s.m.bodies = append(s.m.bodies, b)
 }
 
@@ -142,7 +142,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 		case blockEnd:
 			top := s.frames[len(s.frames)-1]
 			if top.site >= 0 {
-				s.m.sites[top.site].cost = cost(s.pos - int(s.m.sites[top.site].at))
+				s.m.sites[top.site].end = uint32(s.pos)
 			}
 			s.frames = s.frames[:len(s.frames)-1]
 			if len(s.frames) == 0 {
@@ -190,6 +190,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 					s.fail(at, ErrMalformed, "a function calls function %d, which does not exist", f)
 				} else {
 					work.operands += s.m.Types[s.m.functions[f]].arity()
+					s.m.calls = append(s.m.calls, callSite{uint32(at), f})
 				}
 			}
 		case callIndirect, callRef:
@@ -199,6 +200,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 			if opcodes[op] == callIndirect {
 				s.u32()
 			}
+			s.m.calls = append(s.m.calls, callSite{uint32(at), anyFunction})
 			s.keep(at, keptIndirect)
 			if work.indirect++; op&1 != 0 && op > 0x11 { // return_call_indirect, return_call_ref
 				work.blocks += halvesLeave
@@ -248,7 +250,7 @@ func (s *scanner) enter(kind siteKind) {
 	s.m.sites = append(s.m.sites, site{at: uint32(s.pos), kind: kind})
 }
 
-// price says what the sites of a function cost. Of a small one, all of it is paid where it is entered, and all of a loop's
+// price says what the sites of a function pay for. Of a small one, all of it is paid where it is entered, and all of a loop's
 // body in each round. In a large one, say an interpreter's loop, that would be many times what runs: there each place that can be
 // jumped to is a site, and pays for what stands before the next.
 func (s *scanner) price(b *body, work *effort) {
@@ -259,7 +261,7 @@ func (s *scanner) price(b *body, work *effort) {
 			joins++
 		}
 	}
-	b.entry = cost(b.end - b.code)
+	b.entryEnd = uint32(b.end)
 	dearer := *work
 	dearer.blocks += joins * halvesJoin
 	dearer.joins += joins
@@ -271,11 +273,11 @@ func (s *scanner) price(b *body, work *effort) {
 	next := uint32(b.end)
 	for i := len(sites) - 1; i >= 0; i-- {
 		if sites[i].kind != siteOther {
-			sites[i].cost = cost(int(next - sites[i].at))
+			sites[i].end = next
 			next = sites[i].at
 		}
 	}
-	b.entry = cost(int(next) - b.code)
+	b.entryEnd = next
 }
 
 // arity is how many values a call carries beyond one each way.

@@ -54,6 +54,7 @@ type meter struct {
 	voidType  uint32 // of both
 	quantum   int32
 	allowance uint32
+	prices    *prices
 }
 
 func newMeter(m *Module, quantum int32) *meter {
@@ -62,7 +63,7 @@ func newMeter(m *Module, quantum int32) *meter {
 	}
 	return &meter{
 		fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), take: uint32(len(m.functions)) + 1, voidType: uint32(len(m.Types)),
-		quantum: quantum, allowance: uint32(min(allowance, quantum)),
+		quantum: quantum, allowance: uint32(min(allowance, quantum)), prices: newPrices(m, quantum),
 	}
 }
 
@@ -123,43 +124,52 @@ func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
 	return k.pauseIf(op(out, 0x23, k.fuel))
 }
 
-// counted says whether a site is paid for from the function's allowance.
-func (k *meter) counted(s site) bool { return s.shift == 0 && s.cost <= k.allowance }
+// cost is what a site pays; 0 for one whose cost is a length.
+func (k *meter) cost(b body, s site) uint32 {
+	if s.kind == siteOther {
+		return s.cost
+	}
+	return k.prices.code(b, s.at, s.end)
+}
 
-// body appends a function body with its checks. Each function gets a local more, and two where there are bulk operations.
-func (k *meter) body(out []byte, m *Module, b body) []byte {
+// body appends the body of the module's own function i with its checks. Each function gets a local more, and two where there are
+// bulk operations.
+func (k *meter) body(out []byte, m *Module, i int) []byte {
+	b := m.bodies[i]
 	left, scratch, locals := b.locals, b.locals+1, byte(1)
-	counted := false
+	counted := false // some sites are paid for from an allowance
 	sites := m.sites[b.first:b.last]
 	for _, s := range sites {
 		if s.shift != 0 {
 			locals = 2
+		} else {
+			counted = counted || k.cost(b, s) <= k.allowance
 		}
-		counted = counted || k.counted(s)
 	}
 	r := reader{b: m.bytes, pos: b.start, end: b.code}
 	groups := r.u32()
 	out = binary.AppendUvarint(out, uint64(groups)+1)
 	out = append(append(out, m.bytes[r.pos:b.code]...), locals, byte(I32))
-	if counted {
-		out = k.charge(out, b.entry+k.allowance, left)
-		out = op(constant(out, int32(k.allowance)), 0x21, left) // local.set
-	} else {
-		out = k.charge(out, b.entry, left)
+	charge := func(cost uint32) {
+		if counted {
+			out = k.charge(out, cost+k.allowance, left)
+			out = op(constant(out, int32(k.allowance)), 0x21, left) // local.set
+		} else {
+			out = k.charge(out, cost, left)
+		}
+	}
+	if k.prices.prepaid[i] == priceChecked {
+		charge(k.prices.code(b, uint32(b.code), b.entryEnd))
 	}
 	from := b.code
 	for _, s := range sites {
 		out = append(out, m.bytes[from:s.at]...)
-		switch {
-		case s.shift != 0:
+		if s.shift != 0 {
 			out = k.chargeLength(out, scratch, s.shift)
-		case k.counted(s):
-			out = k.chargeLeft(out, s.cost, left)
-		case counted:
-			out = k.charge(out, s.cost+k.allowance, left)
-			out = op(constant(out, int32(k.allowance)), 0x21, left)
-		default:
-			out = k.charge(out, s.cost, left)
+		} else if cost := k.cost(b, s); cost <= k.allowance {
+			out = k.chargeLeft(out, cost, left)
+		} else {
+			charge(cost)
 		}
 		from = int(s.at)
 	}

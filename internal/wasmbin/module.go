@@ -165,6 +165,7 @@ type Module struct {
 	memoryAt  span   // limits of the memory the module defines
 	bodies    []body
 	data      []segment
+	calls     []callSite
 	sites     []site // loop heads and bulk operations, by offset
 }
 
@@ -195,14 +196,24 @@ type span struct{ start, end int }
 type body struct {
 	start, code, end int // size of locals on, first instruction, past the last
 	locals           uint32
-	entry            uint32 // cost of what runs before the first site of siteLoop or siteJoin
+	entryEnd         uint32 // of the code that is paid for where the function is entered
 	first, last      int    // its part of sites
+	calls, callsEnd  int    // its part of calls
 }
+
+// callSite is a call instruction.
+type callSite struct {
+	at       uint32
+	function uint32 // anyFunction for a call through a table or a reference
+}
+
+const anyFunction = 1<<32 - 1
 
 // site is a place in the code where a check is inserted.
 type site struct {
 	at    uint32
-	cost  uint32 // in units
+	end   uint32 // of a loop or join: of the code that it pays for
+	cost  uint32 // in units, of others
 	shift uint32 // of a bulk operation: its length shifted right by this is its cost; 0 for other sites
 	kind  siteKind
 }

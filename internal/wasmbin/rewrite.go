@@ -317,8 +317,8 @@ func (w *rewriter) codeSection() {
 	add := func(body []byte) {
 		code = append(binary.AppendUvarint(code, uint64(len(body))), body...)
 	}
-	for _, b := range m.bodies {
-		buffer = w.meter.body(buffer[:0], m, b)
+	for i := range m.bodies {
+		buffer = w.meter.body(buffer[:0], m, i)
 		add(buffer)
 	}
 	add(w.meter.pauseBody())
