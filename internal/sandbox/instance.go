@@ -221,14 +221,17 @@ func (i *Instance) Release() {
 // turn is how long a guest computes before others get their turn on its core.
 const turn = int64(time.Millisecond)
 
-// pause is where a guest comes after each quantum of work: others get their turn on
-// this core, and the guest ends here when its time is over.
+// pause is where a guest comes after each quantum of work: it ends here when its time is
+// over, and others get their turn on this core now and then. It is short, because
+// quantums are.
 func (i *Instance) pause() {
-	if now := ticks(); now-i.turn > turn {
-		i.unpin()
-		runtime.Gosched()
-		i.turn = ticks()
+	now := ticks()
+	if now-i.turn < turn && now < i.deadline {
+		return
 	}
+	i.unpin()
+	runtime.Gosched()
+	i.turn = ticks()
 	i.checkInterrupt()
 }
 
