@@ -3,6 +3,7 @@ package sandbox
 import (
 	"iter"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"sort"
@@ -50,20 +51,36 @@ func newImage(size uint64, chunks []chunk) *image {
 // dataImage is memory of size bytes after the segments were written to it.
 func dataImage(size uint64, segments iter.Seq[wasmbin.Data]) *image {
 	grains := map[uint64]*[grain]byte{}
+	var last *[grain]byte // segments are many, small and in order
+	lastAt := uint64(math.MaxUint64)
 	for d := range segments {
 		for at, b := uint64(d.Offset), d.Bytes; len(b) > 0; {
-			g := grains[at/grain]
-			if g == nil {
-				g = new([grain]byte)
-				grains[at/grain] = g
+			if at/grain != lastAt {
+				lastAt = at / grain
+				if last = grains[lastAt]; last == nil {
+					last = new([grain]byte)
+					grains[lastAt] = last
+				}
 			}
-			n := copy(g[at%grain:], b)
+			n := copy(last[at%grain:], b)
 			at, b = at+uint64(n), b[n:]
 		}
 	}
 	var chunks []chunk
-	for _, g := range slices.Sorted(maps.Keys(grains)) {
-		chunks = appendChunk(chunks, g*grain, grains[g][:])
+	at := slices.Sorted(maps.Keys(grains))
+	for i, g := range at {
+		if *grains[g] == zeros {
+			continue
+		}
+		if n := len(chunks); n > 0 && chunks[n-1].end() == g*grain {
+			chunks[n-1].bytes = append(chunks[n-1].bytes, grains[g][:]...)
+			continue
+		}
+		run := 1
+		for i+run < len(at) && at[i+run] == g+uint64(run) {
+			run++
+		}
+		chunks = append(chunks, chunk{g * grain, append(make([]byte, 0, run*grain), grains[g][:]...)})
 	}
 	return newImage(size, chunks)
 }
