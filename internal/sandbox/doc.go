@@ -6,7 +6,9 @@
 // A module is prepared once ([Runtime.Prepare]: scanned, rewritten, compiled)
 // and is cached by the SHA-256 of its bytes. A call takes an instance that is in
 // exactly the state the module starts from ([Module.Acquire]), calls its exports
-// and gives it back ([Instance.Release]).
+// and gives it back ([Instance.Release]). What the instance ran in is then restored
+// exactly, where that is possible, and kept for the next. A [Snapshot] is another
+// state to start from.
 //
 // The context given to Acquire bounds everything the instance does. When it ends
 // the guest is stopped, whatever it is doing: the rewritten code pauses after a
