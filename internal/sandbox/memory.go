@@ -90,11 +90,13 @@ func (m *linearMemory) reserved() uint64 {
 // reserve enters size bytes of m into the ledger, at the cost of idle guests if need
 // be.
 func (r *Runtime) reserve(m *linearMemory, size uint64) bool {
-	if m.reserve(size) {
-		return true
+	for !m.reserve(size) {
+		// What an idle guest gave back, another may have taken meanwhile.
+		if r.pools.free(size-m.size) == 0 {
+			return m.reserve(size)
+		}
 	}
-	r.pools.free(size - m.size)
-	return m.reserve(size)
+	return true
 }
 
 // Free implements experimental.LinearMemory.
@@ -124,11 +126,15 @@ func NewLedger(limit uint64) *Ledger {
 }
 
 func (l *Ledger) take(n uint64) bool {
-	if l.used.Add(n) <= l.limit {
-		return true
+	for {
+		used := l.used.Load()
+		if n > l.limit || used > l.limit-n {
+			return false
+		}
+		if l.used.CompareAndSwap(used, used+n) {
+			return true
+		}
 	}
-	l.give(n)
-	return false
 }
 
 func (l *Ledger) give(n uint64) { l.used.Add(-n) }

@@ -146,14 +146,14 @@ func (all *pools) trim() {
 	all.evictOldest(func(uint64) bool { return uint64(max(all.bytes.Load(), 0)) <= all.maxBytes/10*9 })
 }
 
-// free closes idle guests until n bytes of linear memory are given back.
-func (all *pools) free(n uint64) {
+// free closes idle guests until n bytes of linear memory are given back, and says how many were.
+func (all *pools) free(n uint64) (freed uint64) {
 	all.trimming.Lock()
 	defer all.trimming.Unlock()
-	all.evictOldest(func(freed uint64) bool { return freed >= n })
+	return all.evictOldest(func(freed uint64) bool { return freed >= n })
 }
 
-func (all *pools) evictOldest(enough func(freed uint64) bool) {
+func (all *pools) evictOldest(enough func(freed uint64) bool) (freed uint64) {
 	type aged struct {
 		g  *guest
 		at time.Time
@@ -168,13 +168,13 @@ func (all *pools) evictOldest(enough func(freed uint64) bool) {
 		p.mu.Unlock()
 	}
 	slices.SortFunc(oldest, func(a, b aged) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
-	freed := uint64(0)
 	for _, o := range oldest {
 		if enough(freed) {
-			return
+			return freed
 		}
 		freed += o.p.evict(all, func(g *guest) bool { return g == o.g })
 	}
+	return freed
 }
 
 // close closes all idle guests, for good.
