@@ -206,11 +206,12 @@ func (i *Instance) Release() {
 		if i.failed {
 			clear(g.exports) // whatever an unwound call left on its stack goes
 		}
-		if g.restore(i.faulted()) {
+		if i.module.runtime.pools.maxBytes > 0 && g.restore(i.faulted()) {
 			g.origin.pool.put(&i.module.runtime.pools, g)
 		} else {
 			g.close()
 		}
+		i.unpin()
 	}
 	if i.live {
 		i.live = false

@@ -54,10 +54,17 @@ func (p *pool) put(all *pools, g *guest) {
 		p.known = all.join(p)
 	}
 	p.mu.Unlock()
-	if uint64(max(all.bytes.Load(), 0)) > all.maxBytes {
-		all.trim()
+	if all.over() && all.trimming.TryLock() {
+		// Beside the invocation that put one too many: closing takes as long as a short
+		// invocation.
+		go func() {
+			defer all.trimming.Unlock()
+			all.evictOldest(func(uint64) bool { return uint64(max(all.bytes.Load(), 0)) <= all.maxBytes/10*9 })
+		}()
 	}
 }
+
+func (all *pools) over() bool { return uint64(max(all.bytes.Load(), 0)) > all.maxBytes }
 
 // join enters a pool; false when all are closed, and then its guests go with the next
 // eviction of their owner.
@@ -137,15 +144,6 @@ func (p *pool) evict(all *pools, match func(*guest) bool) (freed uint64) {
 	return freed
 }
 
-// trim closes the guests that were idle longest until a tenth of the room is free.
-func (all *pools) trim() {
-	if !all.trimming.TryLock() {
-		return // another does it
-	}
-	defer all.trimming.Unlock()
-	all.evictOldest(func(uint64) bool { return uint64(max(all.bytes.Load(), 0)) <= all.maxBytes/10*9 })
-}
-
 // free closes idle guests until n bytes of linear memory are given back, and says how many were.
 func (all *pools) free(n uint64) (freed uint64) {
 	all.trimming.Lock()
@@ -179,6 +177,8 @@ func (all *pools) evictOldest(enough func(freed uint64) bool) (freed uint64) {
 
 // close closes all idle guests, for good.
 func (all *pools) close() {
+	all.trimming.Lock()
+	defer all.trimming.Unlock()
 	all.mu.Lock()
 	all.closed = true
 	if all.sweeper != nil {
