@@ -1,6 +1,9 @@
 package testguest
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // MeasureLag sleeps again and again until the returned function is called, which says
 // by how much the worst sleep was too long.
@@ -25,4 +28,55 @@ func MeasureLag() func() time.Duration {
 		close(stop)
 		return <-worst
 	}
+}
+
+// Lag knows by how much sleeps were too long, and when. Stop it after use.
+type Lag struct {
+	stop, stopped chan struct{}
+	mu            sync.Mutex
+	late          []lateness // of more than a few milliseconds
+}
+
+type lateness struct {
+	from, to time.Time
+	by       time.Duration
+}
+
+// WatchLag begins to sleep again and again.
+func WatchLag() *Lag {
+	l := &Lag{stop: make(chan struct{}), stopped: make(chan struct{})}
+	go func() {
+		defer close(l.stopped)
+		for {
+			const nap = 2 * time.Millisecond
+			start := time.Now()
+			select {
+			case <-l.stop:
+				return
+			case <-time.After(nap):
+			}
+			if end := time.Now(); end.Sub(start) > 3*nap {
+				l.mu.Lock()
+				l.late = append(l.late, lateness{start, end, end.Sub(start) - nap})
+				l.mu.Unlock()
+			}
+		}
+	}()
+	return l
+}
+
+// Since is by how much the worst sleep was too long that ended after start, and before now.
+func (l *Lag) Since(start time.Time) (worst time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.late) - 1; i >= 0 && l.late[i].to.After(start); i-- {
+		worst = max(worst, l.late[i].by)
+	}
+	return worst
+}
+
+// Stop ends it.
+func (l *Lag) Stop() {
+	close(l.stop)
+	<-l.stopped
 }
