@@ -141,10 +141,13 @@ func (p *prepared) boot(v *vm, s *session, pages uint32) error {
 		return fmt.Errorf("evaluate the prelude: %s", v.describe(v.exception()))
 	}
 	s.main = prelude{
-		load:   v.property(main, "load"),
-		invoke: v.property(main, "invoke"),
-		tick:   v.property(main, "tick"),
-		fail:   v.property(main, "fail"),
+		load:    v.property(main, "load"),
+		invoke:  v.property(main, "invoke"),
+		settle:  v.property(main, "settle"),
+		awaited: v.property(main, "awaited"),
+		tick:    v.property(main, "tick"),
+		fail:    v.property(main, "fail"),
+		mail:    v.addressOf(v.property(main, "mail")),
 	}
 	reseed(v, p.randomState(v))
 	return v.err

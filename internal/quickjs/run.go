@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"flagbase.dev/internal/sandbox"
 )
@@ -111,7 +108,7 @@ func (p *Program) Run(ctx context.Context, call *Call) (*Result, error) {
 }
 
 func (p *Program) run(ctx context.Context, v *vm, s *session, call *Call, pages uint32, res *Result) error {
-	if err := s.start(v, call); err != nil {
+	if err := s.start(v, call, p.HasFetch()); err != nil {
 		return err
 	}
 	err := s.wait(ctx, v, s.settled)
@@ -138,28 +135,6 @@ type details struct {
 	Deadline     float64         `json:"deadline,omitempty"` // Unix milliseconds
 }
 
-// requestLine is what prelude/70_fetch.js takes from the host.
-type requestLine struct {
-	Method  string      `json:"method"`
-	URL     string      `json:"url"`
-	Headers [][2]string `json:"headers"` // names in lower case
-}
-
-func newRequestLine(r *Request) *requestLine {
-	line := &requestLine{r.Method, r.URL, make([][2]string, 0, len(r.Header))}
-	if line.Method == "" {
-		line.Method = "GET"
-	}
-	for name, values := range r.Header {
-		name = strings.ToLower(name)
-		for _, v := range values {
-			line.Headers = append(line.Headers, [2]string{name, v})
-		}
-	}
-	slices.SortStableFunc(line.Headers, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	return line
-}
-
 // details is what the script's context tells, as JSON.
 func (c *Context) details(ctx context.Context) ([]byte, error) {
 	d := details{c.FunctionID, c.FunctionName, c.Version, c.InvocationID, c.TraceID, c.Caller, 0}
@@ -172,44 +147,6 @@ func (c *Context) details(ctx context.Context) ([]byte, error) {
 	return json.Marshal(d)
 }
 
-// start hands the invocation to the script. Nothing is freed in the guest: the instance
-// goes when the invocation ends.
-func (s *session) start(v *vm, call *Call) error {
-	request, event := v.places.undefined, call.Event
-	if r := call.Request; r != nil {
-		event = r.Body
-		b, err := json.Marshal(newRequestLine(r))
-		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
-		}
-		request = v.newString(b)
-	}
-	var raw value
-	if utf8.Valid(event) {
-		raw = v.newString(event)
-	} else {
-		raw = v.newBytes(event)
-	}
-	result := v.invoke(s.main.invoke, request, raw)
-	if v.frees {
-		defer v.free(raw)
-		defer v.free(result)
-	}
-	if v.err != nil || s.settled() {
-		return v.err
-	}
-	if output, ok := v.stringOf(result); ok {
-		s.outcome = &outcome{kind: "value", data: output}
-	} else if v.isException(result) {
-		s.throw(v, v.exception(), false)
-	} else if v.call("qjs_is_undefined", uint64(result)) == 0 {
-		if output, ok := v.bytesOf(result); ok {
-			s.outcome = &outcome{kind: "value", data: output}
-		}
-	}
-	return v.err
-}
-
 // deliver turns the outcome into the Result, by the rule of the package's comment.
 func (s *session) deliver(call *Call, res *Result) error {
 	o := s.outcome
@@ -220,14 +157,11 @@ func (s *session) deliver(call *Call, res *Result) error {
 			return fmt.Errorf("%w of %d bytes", ErrOutputExceeded, s.limit)
 		}
 	case "response":
-		var head struct {
-			Status  int                 `json:"status"`
-			Headers map[string][]string `json:"headers"`
+		var ok bool
+		if res.Response, ok = parseResponse(o.meta, o.data); !ok {
+			return errors.New("the script's response cannot be read")
 		}
-		if err := json.Unmarshal(o.meta, &head); err != nil {
-			return fmt.Errorf("read the script's response: %w", err)
-		}
-		res.Response = &Response{Status: head.Status, Header: head.Headers, Body: o.data}
+		output = res.Response.Body
 	}
 	res.Returned = o.kind != "none"
 	if call.Stdout == nil {

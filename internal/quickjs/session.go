@@ -40,16 +40,28 @@ type session struct {
 	outcome    *outcome
 	failure    *report
 	rejections []rejection
+	promise    value // of the handler's result, until it is settled; 0 is none
 }
 
-// prelude holds the functions that prelude/90_main.js gives.
-type prelude struct{ load, invoke, tick, fail value }
+// prelude holds the functions that prelude/90_main.js gives, and the address of its mail.
+type prelude struct {
+	load, invoke, settle, awaited, tick, fail value
+	mail                                      uint32
+}
+
+// What prelude/90_main.js writes to its mail.
+const (
+	mailNone     = 1
+	mailValue    = 2
+	mailResponse = 3 // a string: head and body
+	mailPromise  = 5
+)
 
 // outcome is what the handler gave.
 type outcome struct {
 	kind string // "none", "value" or "response"
-	data []byte
-	meta []byte // of a response: JSON {status, headers}
+	data []byte // of a response: head, if meta is empty, and body
+	meta []byte // of a response: head, as responseHead in prelude/70_fetch.js writes it
 }
 
 // report is what was thrown, as prelude/10_errors.js describes it.
@@ -239,15 +251,19 @@ func (s *session) throw(v *vm, thrown value, unhandled bool) {
 
 func (s *session) settled() bool { return s.outcome != nil || s.failure != nil }
 
-// drain runs what promises have queued, then looks for rejections nobody handled.
+// drain runs what promises have queued, then looks at the handler's promise, then for
+// rejections nobody handled.
 func (s *session) drain(v *vm) {
 	for s.failure == nil {
 		ran := int32(v.call("qjs_execute_pending_job"))
-		if v.err != nil || ran == 0 {
+		if v.err != nil {
 			break
 		}
 		if ran < 0 {
 			s.throw(v, v.exception(), false)
+		}
+		if ran == 0 && !s.collect(v) {
+			break
 		}
 	}
 	if v.err == nil && s.failure == nil && len(s.rejections) > 0 {
@@ -298,6 +314,11 @@ func (s *session) rejected(v *vm, promise, reason value, handled bool) {
 	}
 	v.free(promise)
 	v.free(reason)
+	s.handled(v, id)
+}
+
+// handled forgets the rejection of a promise, if it is one.
+func (s *session) handled(v *vm, id uint32) {
 	for i := len(s.rejections) - 1; i >= 0; i-- {
 		if r := s.rejections[i]; r.promise == id {
 			v.free(r.boxes[0])

@@ -179,6 +179,12 @@ func (v *vm) stringOf(x value) (s []byte, ok bool) {
 	if v.call("qjs_is_string", uint64(x)) == 0 || v.err != nil {
 		return nil, false
 	}
+	return v.textOf(x, true)
+}
+
+// textOf is stringOf for what is known to be a string. The guest's copy is freed only if
+// frees is set.
+func (v *vm) textOf(x value, frees bool) (s []byte, ok bool) {
 	ptr := v.call("qjs_get_string_len", uint64(x), uint64(v.places.scratch))
 	if v.err != nil {
 		return nil, false
@@ -193,39 +199,59 @@ func (v *vm) stringOf(x value) (s []byte, ok bool) {
 		return nil, false
 	}
 	s = validUTF8(b)
-	v.call("qjs_free_cstring", uint64(ptr))
+	if frees {
+		v.call("qjs_free_cstring", uint64(ptr))
+	}
 	return s, v.err == nil
 }
 
 // bytesOf copies the bytes of a Uint8Array out. ok is false when x is none.
 func (v *vm) bytesOf(x value) (b []byte, ok bool) {
-	out := v.places.scratch
-	array := value(v.call("qjs_get_typed_array_buffer", uint64(x), uint64(out), uint64(out+4), uint64(out+8)))
-	if v.err != nil {
+	data, length, ok := v.viewOf(x)
+	if !ok {
 		return nil, false
 	}
-	defer v.free(array)
-	if array == 0 || v.isException(array) {
-		v.free(v.exception()) // "not a typed array", of no interest
-		return nil, false
-	}
-	offset, length := v.uint32At(out), v.uint32At(out+4)
-	data := v.call("qjs_get_array_buffer", uint64(array), uint64(out+12))
-	if v.err != nil {
-		return nil, false
-	}
-	if length == 0 {
-		return []byte{}, true
-	}
-	if total := v.uint32At(out + 12); uint64(offset)+uint64(length) > uint64(total) || data == 0 {
-		return nil, false // detached
-	}
-	view, ok := v.inst.Read(data+offset, length)
+	view, ok := v.inst.Read(data, length)
 	if !ok {
 		v.err = errGuestMemory
 		return nil, false
 	}
-	return append([]byte(nil), view...), true
+	return append([]byte{}, view...), true
+}
+
+// viewOf finds the bytes of a typed array. ok is false when x is none, or detached.
+func (v *vm) viewOf(x value) (data, length uint32, ok bool) {
+	out := v.places.scratch
+	array := value(v.call("qjs_get_typed_array_buffer", uint64(x), uint64(out), uint64(out+4), uint64(out+8)))
+	if v.err != nil {
+		return 0, 0, false
+	}
+	defer v.free(array)
+	if array == 0 || v.isException(array) {
+		v.free(v.exception()) // "not a typed array", of no interest
+		return 0, 0, false
+	}
+	offset, length := v.uint32At(out), v.uint32At(out+4)
+	data = v.call("qjs_get_array_buffer", uint64(array), uint64(out+12))
+	if v.err != nil {
+		return 0, 0, false
+	}
+	if length == 0 {
+		return 0, 0, true
+	}
+	if total := v.uint32At(out + 12); uint64(offset)+uint64(length) > uint64(total) || data == 0 {
+		return 0, 0, false // detached
+	}
+	return data + offset, length, true
+}
+
+// addressOf is where a typed array of the prelude's has its numbers.
+func (v *vm) addressOf(x value) uint32 {
+	data, _, ok := v.viewOf(x)
+	if (!ok || data == 0) && v.err == nil {
+		v.err = errGuestMemory
+	}
+	return data
 }
 
 // compile turns source into bytecode. ok is false when that threw; the exception

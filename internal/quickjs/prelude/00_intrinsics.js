@@ -2,7 +2,11 @@
 // prelude calls these and never a method of a prototype that user code can
 // replace. It loops by index, because iterating an array asks Array.prototype.
 const { apply, construct, ownKeys, getOwnPropertyDescriptor, defineProperty, getPrototypeOf } = Reflect;
-const method = (f) => (self, ...args) => apply(f, self, args);
+// method(f) is f.call, bound: the engine passes (self, ...arguments) on without a frame or
+// an array, and nothing is looked up.
+const { bind, call } = Function.prototype;
+const method = (f) => apply(bind, call, [f]);
+const callWith = method(call); // (f, self, ...arguments)
 const getter = (proto, name) => method(getOwnPropertyDescriptor(proto, name).get);
 const ObjectPrototype = Object.prototype;
 const ArrayPrototype = Array.prototype;
@@ -36,6 +40,10 @@ const MathMax = Math.max;
 const MathMin = Math.min;
 const MathFloor = Math.floor;
 const PromiseThen = method(Promise.prototype.then);
+const PromisePrototype = Promise.prototype;
+const PromiseConstructor = Promise;
+const PromiseResolve = apply(bind, Promise.resolve, [Promise]);
+const PromiseReject = apply(bind, Promise.reject, [Promise]);
 const MapForEach = method(Map.prototype.forEach);
 const SetForEach = method(Set.prototype.forEach);
 const MapSize = getter(Map.prototype, "size");
@@ -97,7 +105,9 @@ const bytesOf = (v) => {
 const define = (target, name, value) =>
   defineProperty(target, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
 
-const text = (v) => (typeof v === "symbol" ? SymbolToString(v) : `${v}`);
+// text is the String function. A template would do, but that calls String.prototype.concat
+// in this engine.
+const text = String;
 
 // The ways into the host. sys and bytes are what every script has (console, text,
 // randomness); host and hostBytes are the services of flagbase. Each takes the

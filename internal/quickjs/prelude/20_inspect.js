@@ -152,7 +152,7 @@ const show = (v, seen, depth) => {
     case "object":
       break;
     default:
-      return `${v}`;
+      return text(v);
   }
   if (v === null) return "null";
   for (let i = 0; i < seen.length; i++) if (seen[i] === v) return "[Circular]";
@@ -185,9 +185,9 @@ const format = (args) => {
         const v = args[i++];
         out += StringSlice(f, from, at);
         if (kind === "s") out += typeof v === "object" ? inspect(v) : attempt(() => text(v)) ?? "";
-        else if (kind === "d") out += typeof v === "bigint" ? inspect(v) : attempt(() => `${+v}`) ?? "NaN";
-        else if (kind === "i") out += attempt(() => `${MathFloor(+v)}`) ?? "NaN";
-        else if (kind === "f") out += attempt(() => `${+v}`) ?? "NaN";
+        else if (kind === "d") out += typeof v === "bigint" ? inspect(v) : attempt(() => text(+v)) ?? "NaN";
+        else if (kind === "i") out += attempt(() => text(MathFloor(+v))) ?? "NaN";
+        else if (kind === "f") out += attempt(() => text(+v)) ?? "NaN";
         else if (kind === "j") out += attempt(() => JSONStringify(v)) ?? "undefined";
         else if (kind !== "c") out += typeof v === "string" ? quote(v) : inspect(v);
       } else {

@@ -2,7 +2,22 @@
 // belongs to one invocation arrives with invoke, so that what exists before it can
 // become a snapshot.
 let entry;
-let outcome; // what the function gave, once it has
+
+// What the function gave, once it has, until the host has it.
+const nothing = 0;
+const isNone = 1;
+const isValue = 2;
+const isResponseText = 3; // head and body in one string
+const isResponseBytes = 4; // head apart
+let outcome = nothing;
+let output; // the value or the body
+let head; // of isResponseBytes
+
+// mail is memory that the host reads: what invoke and settle have returned. 0 is
+// nothing; what fail, or sys("done"), said or will say counts. isPromise is a promise, or
+// what looks like one, of the function's result: the host waits and calls settle.
+const mail = new Int32Array(1);
+const isPromise = 5;
 
 const callable = (f) => typeof f === "function";
 
@@ -37,87 +52,102 @@ const parseEvent = (raw) => {
   }
 };
 
-// settle takes what the function gave. Output that is all there is to say is returned;
-// anything else goes to the host when nothing is left to wait for.
-const settle = (value) => {
+// Up to this length a body goes to the host as one string with the head.
+const shortBody = 1 << 16;
+
+// answer takes what the function gave, and returns it to the host when that is all there
+// is to say.
+const answer = (value) => {
   if (value === undefined) {
-    outcome = ["none"];
+    outcome = isNone;
   } else if (typeof value === "string") {
-    outcome = ["value", value];
+    outcome = isValue;
+    output = value;
   } else if (isResponse(value)) {
-    const body = peekBody(value);
-    outcome = ["response", JSONStringify({ __proto__: null, status: statusOf(value), headers: headerLists(headersOf(value)) }), body === null ? "" : body];
-  } else {
-    const b = bytesOf(value);
-    if (b !== undefined) {
-      outcome = ["value", b];
+    const s = responseOf(value);
+    const body = peekBody(s);
+    head = responseHead(s);
+    if (body === null || (typeof body === "string" && body.length <= shortBody)) {
+      outcome = isResponseText;
+      output = body === null ? head : head + body;
     } else {
-      const json = JSONStringify(value);
-      outcome = json === undefined ? ["none"] : ["value", json];
+      outcome = isResponseBytes;
+      output = body;
     }
+  } else {
+    output = bytesOf(value) ?? JSONStringify(value);
+    outcome = output === undefined ? isNone : isValue;
   }
-  if (waiting.length === 0 && outcome.length === 2) {
-    const output = outcome[1];
-    outcome = undefined;
-    return output;
-  }
-  finishIfDone();
+  if (waiting.length > 0 || outcome === isResponseBytes) return finishIfDone();
+  const result = output;
+  mail[0] = outcome;
+  outcome = nothing;
+  return result;
 };
 
 // finishIfDone hands the outcome over when nothing registered with waitUntil is
 // left to wait for.
 const finishIfDone = () => {
-  if (outcome === undefined) return;
+  if (outcome === nothing) return;
   for (let i = 0; i < waiting.length; i++) if (!waiting[i]) return;
-  const result = outcome;
-  outcome = undefined;
-  if (result.length === 1) sys("done", result[0]);
-  else if (result.length === 2) sys("done", result[0], result[1]);
-  else sys("done", result[0], result[1], result[2]);
+  const kind = outcome;
+  outcome = nothing;
+  if (kind === isNone) sys("done", "none");
+  else if (kind === isValue) sys("done", "value", output);
+  else if (kind === isResponseText) sys("done", "response", output, "");
+  else sys("done", "response", head, output);
 };
 
-// invoke starts one invocation. request is JSON when it came as an HTTP request, else
-// undefined. raw is the event or the request's body: a string when it is valid UTF-8,
-// else bytes. It returns the output of a function that is done at once.
+let web; // the invocation is a request that must be answered with a Response
+
+// invoke starts one invocation. request is what hostRequest takes when it came as an HTTP
+// request, else undefined. raw is the event or the request's body: a string when it is
+// valid UTF-8, else bytes; undefined when a request has none. See mail for what it returns.
 const invoke = (request, raw) => {
+  mail[0] = nothing;
   origin = details = undefined; // what was asked while the script was loaded
+  web = request !== undefined && entry.fetch !== undefined;
   try {
     const value = run(request, raw);
-    if ((typeof value !== "object" && typeof value !== "function") || value === null || value.then === undefined) return settle(expected(request, value));
-    settleLater(request, value);
+    if ((typeof value !== "object" && typeof value !== "function") || value === null) return answer(expected(value));
+    const promise = getPrototypeOf(value) === PromisePrototype && value.constructor === PromiseConstructor;
+    if (!promise && value.then === undefined) return answer(expected(value));
+    mail[0] = isPromise;
+    return promise ? value : awaited(value);
   } catch (e) {
+    mail[0] = nothing;
     fail(e);
   }
 };
 
-const settleLater = async (request, promise) => {
+// awaited makes a promise of a thenable.
+const awaited = async (thenable) => thenable;
+
+// settle goes on with what a promise of the function's result gave.
+const settle = (value) => {
+  mail[0] = nothing;
   try {
-    const output = settle(expected(request, await promise));
-    if (output !== undefined) sys("done", "value", output);
+    return answer(expected(value));
   } catch (e) {
+    mail[0] = nothing;
     fail(e);
   }
 };
-
-const isWeb = (request) => (request !== undefined ? entry.fetch !== undefined : entry.handle === undefined);
 
 const run = (request, raw) => {
-  if (!isWeb(request)) {
+  if (!web && entry.handle !== undefined) {
     currentEvent = parseEvent(raw);
-    return apply(entry.handle, entry.handleThis, [currentEvent, context]);
+    return entry.handleThis === undefined ? (0, entry.handle)(currentEvent, context) : callWith(entry.handle, entry.handleThis, currentEvent, context);
   }
-  const r = request === undefined ? { method: "POST", url: "http://localhost/", headers: [] } : JSONParse(request);
-  if (request === undefined) currentEvent = parseEvent(raw);
-  r.headers = headersFromPairs(r.headers);
-  r.body = raw === "" || r.method === "GET" || r.method === "HEAD" ? null : raw;
-  const message = new Request(fromHost, r);
-  return apply(entry.fetch, entry.fetchThis, [message, flagbase, context]);
+  if (!web) currentEvent = parseEvent(raw);
+  const message = new Request(hostRequest(request ?? "=POST\nhttp://localhost/", raw === undefined || raw === "" ? null : raw), isState);
+  return callWith(entry.fetch, entry.fetchThis, message, flagbase, context);
 };
 
 // expected checks what a web handler answers a request with.
-const expected = (request, value) => {
-  if (request !== undefined && isWeb(request) && !isResponse(value)) throw new TypeError("fetch must return a Response, not " + (value === null ? "null" : typeof value));
+const expected = (value) => {
+  if (web && !isResponse(value)) throw new TypeError("fetch must return a Response, not " + (value === null ? "null" : typeof value));
   return value;
 };
 
-return { __proto__: null, load, invoke, tick, fail };
+return { __proto__: null, load, invoke, settle, awaited, tick, fail, mail };
