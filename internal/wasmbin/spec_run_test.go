@@ -291,6 +291,11 @@ func (r *specRun) act(c *specCommand) error {
 		args = append(args, v.words()...)
 	}
 	got, err := f.Call(context.Background(), args...)
+	return c.judge(got, err)
+}
+
+// judge says how what a call gave differs from what c expects.
+func (c *specCommand) judge(got []uint64, err error) error {
 	switch want := trapText(c); {
 	case want != "" && err == nil:
 		return fmt.Errorf("gave %v, the trap %q is expected", got, want)
