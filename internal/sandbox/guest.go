@@ -10,6 +10,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"flagbase.dev/internal/wasmbin"
 )
 
 // guest is what an Instance runs in: a module's memory, globals and tables. When the
@@ -150,11 +152,22 @@ func (g *guest) export(name string) *exported {
 		return nil
 	}
 	def := fn.Definition()
-	e := &exported{params: len(def.ParamTypes()), results: len(def.ResultTypes())}
+	e := &exported{params: words(def.ParamTypes()), results: words(def.ResultTypes())}
 	e.slots = max(e.params, e.results)
 	e.free = append(e.free, &entry{fn: fn, slots: make([]uint64, e.slots)})
 	g.exports[name] = e
 	return e
+}
+
+// words is how many slots values of these types take: a vector has two.
+func words(types []api.ValueType) int {
+	n := len(types)
+	for _, t := range types {
+		if wasmbin.ValueType(t) == wasmbin.V128 {
+			n++
+		}
+	}
+	return n
 }
 
 // take gives a way to call e that no call is using.
