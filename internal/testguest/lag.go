@@ -34,6 +34,7 @@ func MeasureLag() func() time.Duration {
 type Lag struct {
 	stop, stopped chan struct{}
 	mu            sync.Mutex
+	began         time.Time  // the sleep under way
 	late          []lateness // of more than a few milliseconds
 }
 
@@ -50,6 +51,9 @@ func WatchLag() *Lag {
 		for {
 			const nap = 2 * time.Millisecond
 			start := time.Now()
+			l.mu.Lock()
+			l.began = start
+			l.mu.Unlock()
 			select {
 			case <-l.stop:
 				return
@@ -65,8 +69,17 @@ func WatchLag() *Lag {
 	return l
 }
 
-// Since is by how much the worst sleep was too long that ended after start, and before now.
+// Since is by how much the worst sleep was too long that ended after start. It waits for one that
+// was not yet over.
 func (l *Lag) Since(start time.Time) (worst time.Duration) {
+	for called := time.Now(); ; time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		began := l.began
+		l.mu.Unlock()
+		if began.After(called) {
+			break
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.late) - 1; i >= 0 && l.late[i].to.After(start); i-- {
