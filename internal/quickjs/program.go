@@ -82,6 +82,7 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 		return nil, ErrNoHandler
 	}
 	v.reserve()
+	v.freeBuffer(v.call("wasm_malloc", headroom))
 	p.random = engine.randomState(v)
 	v.call("qjs_run_gc") // what evaluation left behind would be in every instance
 	// QuickJS collects when its heap passes a threshold, which it raises only afterwards:
@@ -96,6 +97,10 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 	}
 	return p, nil
 }
+
+// headroom is what the heap of every instance has left before it grows, which costs more
+// than what most invocations do.
+const headroom = 128 << 10
 
 // gcHeadroom is how much a script may allocate before QuickJS first looks for cycles.
 // What no cycle holds is freed at once anyway.

@@ -183,11 +183,28 @@ const removeDots = (path) => {
   return ArrayJoin(out, "/");
 };
 
-const parseURL = (input, base) => {
+// simpleURL is the form of most addresses, which are taken as they are.
+const simpleURL = /^(https?:)\/\/([a-z0-9\-.]+)(?::([1-9][0-9]{0,4}))?(\/[A-Za-z0-9\-._~!$&()*+,;=:@\/%]*)?(\?[A-Za-z0-9\-._~!$&()*+,;=:@\/%?]+)?$/;
+const parseSimple = (s) => {
+  const m = RegExpExec(simpleURL, s);
+  if (m === null) return undefined;
+  const pathname = m[4] ?? "/";
+  if (StringIndexOf(pathname, "/.") >= 0 || StringIndexOf(pathname, "/%") >= 0 || +m[3] > 65535) return undefined;
+  return { protocol: m[1], username: "", password: "", hostname: m[2], port: m[3] === undefined || m[3] === defaultPorts[m[1]] ? "" : m[3], pathname, search: m[5] ?? "", hash: "", opaque: false };
+};
+
+const parseURL = (input, base) => parseSimple(input) ?? parseAny(input, base);
+
+const lineBreaks = /[\t\n\r]/;
+const escapedInQuery = /[\x00-\x20"#<>\x7f-\uffff]/;
+const escapedInSpecialQuery = /[\x00-\x20"#<>'\x7f-\uffff]/;
+const escapedInHash = /[\x00-\x20"<>`\x7f-\uffff]/;
+const escapedInCredentials = /[^A-Za-z0-9\-._~!$&'()*+,%]/;
+const parseAny = (input, base) => {
   let s = input;
   while (s !== "" && StringCharCodeAt(s, 0) <= 32) s = StringSlice(s, 1);
   while (s !== "" && StringCharCodeAt(s, s.length - 1) <= 32) s = StringSlice(s, 0, -1);
-  if (RegExpExec(/[\t\n\r]/, s) !== null) s = ArrayJoin(StringSplit(ArrayJoin(StringSplit(ArrayJoin(StringSplit(s, "\t"), ""), "\n"), ""), "\r"), "");
+  if (RegExpExec(lineBreaks, s) !== null) s = ArrayJoin(StringSplit(ArrayJoin(StringSplit(ArrayJoin(StringSplit(s, "\t"), ""), "\n"), ""), "\r"), "");
   const u = { __proto__: null, protocol: "", username: "", password: "", hostname: "", port: "", pathname: "", search: "", hash: "", opaque: false };
   const scheme = RegExpExec(schemeForm, s);
   let rest = s;
@@ -202,8 +219,8 @@ const parseURL = (input, base) => {
   const parts = RegExpExec(partsForm, rest);
   let path = parts[1];
   if (special) path = ArrayJoin(StringSplit(path, "\\"), "/");
-  u.search = parts[2] === undefined || parts[2] === "?" ? "" : percentEncode(parts[2], special ? /[\x00-\x20"#<>'\x7f-\uffff]/ : /[\x00-\x20"#<>\x7f-\uffff]/);
-  u.hash = parts[3] === undefined || parts[3] === "#" ? "" : percentEncode(parts[3], /[\x00-\x20"<>`\x7f-\uffff]/);
+  u.search = parts[2] === undefined || parts[2] === "?" ? "" : percentEncode(parts[2], special ? escapedInSpecialQuery : escapedInQuery);
+  u.hash = parts[3] === undefined || parts[3] === "#" ? "" : percentEncode(parts[3], escapedInHash);
   if (StringStartsWith(path, "//") || (special && scheme !== null && u.protocol !== "file:")) {
     while (special && u.protocol !== "file:" && path[0] === "/") path = StringSlice(path, 1);
     if (!special || u.protocol === "file:") path = StringSlice(path, 2);
@@ -215,9 +232,8 @@ const parseURL = (input, base) => {
     if (special && u.protocol !== "file:" && u.hostname === "") throw invalidURL(input);
     if (authority[1] !== undefined) {
       const colon = StringIndexOf(authority[1], ":");
-      const escaped = /[^A-Za-z0-9\-._~!$&'()*+,%]/;
-      u.username = percentEncode(colon < 0 ? authority[1] : StringSlice(authority[1], 0, colon), escaped);
-      u.password = colon < 0 ? "" : percentEncode(StringSlice(authority[1], colon + 1), escaped);
+      u.username = percentEncode(colon < 0 ? authority[1] : StringSlice(authority[1], 0, colon), escapedInCredentials);
+      u.password = colon < 0 ? "" : percentEncode(StringSlice(authority[1], colon + 1), escapedInCredentials);
     }
     if (authority[3] !== undefined && authority[3] !== "") {
       if (authority[3].length > 9 || +authority[3] > 65535) throw invalidURL(input);
@@ -301,13 +317,13 @@ class URL {
     return this.#u.username;
   }
   set username(v) {
-    this.#reparse({ username: percentEncode(text(v), /[^A-Za-z0-9\-._~!$&'()*+,%]/) });
+    this.#reparse({ username: percentEncode(text(v), escapedInCredentials) });
   }
   get password() {
     return this.#u.password;
   }
   set password(v) {
-    this.#reparse({ password: percentEncode(text(v), /[^A-Za-z0-9\-._~!$&'()*+,%]/) });
+    this.#reparse({ password: percentEncode(text(v), escapedInCredentials) });
   }
   get host() {
     return hostOf(this.#u);

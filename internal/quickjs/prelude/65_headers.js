@@ -3,7 +3,11 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const isBlank = (code) => code === 32 || code === 9;
 
 // Names that most headers have need no check.
-const commonNames = { __proto__: null, "content-type": "content-type", "Content-Type": "content-type", "cache-control": "cache-control", "Cache-Control": "cache-control", location: "location", Location: "location", accept: "accept", Accept: "accept", authorization: "authorization", Authorization: "authorization" };
+const commonNames = { __proto__: null };
+{
+  const names = "accept accept-encoding accept-language access-control-allow-headers access-control-allow-methods access-control-allow-origin age allow authorization cache-control content-disposition content-encoding content-language content-length content-security-policy content-type cookie date etag expires host if-match if-modified-since if-none-match last-modified link location origin range referer retry-after server set-cookie strict-transport-security user-agent vary www-authenticate x-api-key x-content-type-options x-forwarded-for x-frame-options x-request-id".split(" ");
+  for (const name of names) commonNames[name] = commonNames[name.replace(/(^|-)[a-z]/g, (c) => c.toUpperCase())] = name;
+}
 
 const headerName = (name) => {
   const n = text(name);
@@ -34,26 +38,23 @@ class Headers {
       this.#list = list;
       return;
     }
-    this.#list = [];
+    const to = (this.#list = []);
     if (init === undefined || init === null) return;
     if (#list in init) {
       const from = init.#list;
-      for (let i = 0; i < from.length; i++) ArrayPush(this.#list, from[i]);
+      for (let i = 0; i < from.length; i++) ArrayPush(to, from[i]);
     } else if (typeof init[SymbolIterator] === "function") {
       for (const pair of init) {
         const [name, value] = pair;
-        this.#add(name, value);
+        ArrayPush(to, headerName(name), headerValue(value));
       }
     } else {
       const keys = ObjectKeys(init);
-      for (let i = 0; i < keys.length; i++) this.#add(keys[i], init[keys[i]]);
+      for (let i = 0; i < keys.length; i++) ArrayPush(to, headerName(keys[i]), headerValue(init[keys[i]]));
     }
   }
-  #add(name, value) {
-    ArrayPush(this.#list, headerName(name), headerValue(value));
-  }
   append(name, value) {
-    this.#add(name, value);
+    ArrayPush(this.#list, headerName(name), headerValue(value));
   }
   delete(name) {
     const n = headerName(name);
@@ -77,42 +78,21 @@ class Headers {
     for (let i = this.#list.length - 2; i >= 0; i -= 2) if (this.#list[i] === n) ArraySplice(this.#list, i, 2);
     ArrayPush(this.#list, n, v);
   }
-  #sorted() {
-    const list = this.#list;
-    const names = [];
-    const seen = { __proto__: null };
-    for (let i = 0; i < list.length; i += 2) {
-      if (seen[list[i]] === undefined) {
-        seen[list[i]] = true;
-        ArrayPush(names, list[i]);
-      }
-    }
-    ArraySort(names);
-    const out = [];
-    for (let i = 0; i < names.length; i++) {
-      if (names[i] !== "set-cookie") {
-        ArrayPush(out, [names[i], find(list, names[i])]);
-        continue;
-      }
-      for (let j = 0; j < list.length; j += 2) if (list[j] === "set-cookie") ArrayPush(out, ["set-cookie", list[j + 1]]);
-    }
-    return out;
-  }
   forEach(callback, self) {
-    const list = this.#sorted();
+    const list = sorted(this.#list);
     for (let i = 0; i < list.length; i++) apply(callback, self, [list[i][1], list[i][0], this]);
   }
   keys() {
-    return listIterator(this.#sorted(), (pair) => pair[0]);
+    return listIterator(sorted(this.#list), (pair) => pair[0]);
   }
   values() {
-    return listIterator(this.#sorted(), (pair) => pair[1]);
+    return listIterator(sorted(this.#list), (pair) => pair[1]);
   }
   entries() {
-    return listIterator(this.#sorted(), (pair) => pair);
+    return listIterator(sorted(this.#list), (pair) => pair);
   }
   [SymbolIterator]() {
-    return listIterator(this.#sorted(), (pair) => pair);
+    return listIterator(sorted(this.#list), (pair) => pair);
   }
   // list gives the list itself.
   static list(headers) {
@@ -123,6 +103,28 @@ const headerList = Headers.list;
 delete Headers.list;
 define(Headers.prototype, SymbolToStringTag, "Headers");
 define(globalThis, "Headers", Headers);
+
+// sorted gives [[name, value]] in the order of names, each once, but for set-cookie.
+const sorted = (list) => {
+  const names = [];
+  const seen = { __proto__: null };
+  for (let i = 0; i < list.length; i += 2) {
+    if (seen[list[i]] === undefined) {
+      seen[list[i]] = true;
+      ArrayPush(names, list[i]);
+    }
+  }
+  ArraySort(names);
+  const out = [];
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] !== "set-cookie") {
+      ArrayPush(out, [names[i], find(list, names[i])]);
+      continue;
+    }
+    for (let j = 0; j < list.length; j += 2) if (list[j] === "set-cookie") ArrayPush(out, ["set-cookie", list[j + 1]]);
+  }
+  return out;
+};
 
 // find gives the values of a name, joined, or null.
 const find = (list, n) => {
