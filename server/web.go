@@ -77,36 +77,37 @@ func webURL(r *http.Request, rest string) string {
 }
 
 // hopByHop are the headers that belong to one connection (RFC 9110, 7.6.1) or that net/http sets itself.
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Date", "Host",
+var hopByHop = map[string]bool{
+	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Date": true, "Host": true,
 }
 
 // dropHopByHop removes hopByHop and what Connection names from h.
 func dropHopByHop(h http.Header) {
-	for _, list := range h.Values("Connection") {
+	for _, list := range h["Connection"] {
 		for name := range strings.SplitSeq(list, ",") {
 			h.Del(strings.TrimSpace(name))
 		}
 	}
-	for _, name := range hopByHop {
-		h.Del(name)
+	for name := range h {
+		if hopByHop[name] {
+			delete(h, name)
+		}
 	}
 }
 
 // webRequestHeader is what of a request's header a function sees: not the connection's and not flagbase's,
-// and not the key: what authenticated here ends here.
+// and not the key: what authenticated here ends here. The values are the request's own.
 func webRequestHeader(r *http.Request) map[string][]string {
-	h := r.Header.Clone()
-	dropHopByHop(h)
-	if _, ok := principal(r.Context()); ok {
-		h.Del("Authorization")
-	}
-	for name := range h {
-		if ownHeader(name) {
-			delete(h, name)
+	h := make(http.Header, len(r.Header))
+	_, authenticated := principal(r.Context())
+	for name, values := range r.Header {
+		if ownHeader(name) || authenticated && name == "Authorization" {
+			continue
 		}
+		h[name] = values
 	}
+	dropHopByHop(h)
 	return h
 }
 
