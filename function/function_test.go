@@ -54,9 +54,14 @@ func TestMain(m *testing.M) {
 
 func newWorld(t testing.TB, opts *function.EngineOptions) *world {
 	t.Helper()
+	return newWorldOn(t, filepath.Join(t.TempDir(), "test.db"), opts)
+}
+
+func newWorldOn(t testing.TB, dsn string, opts *function.EngineOptions) *world {
+	t.Helper()
 	ctx := context.Background()
 	dir := t.TempDir()
-	db, err := sql.Open("sqlite", filepath.Join(dir, "test.db"))
+	db, err := sql.Open("sqlite", dsn)
 	must(t, err)
 	w := &world{db: db}
 	w.bucket, err = storage.OpenLocal(ctx, filepath.Join(dir, "buckets"), db)

@@ -117,6 +117,7 @@ func (v vandal) begin(t *rapid.T, starts []start) (end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(inst.Release) // also when it fails: the runtime waits for all
 	s.want.check(t, s.name, inst)
 	v.vandalise(t, inst)
 	return func() {
