@@ -57,10 +57,20 @@ func (p *pool) put(all *pools, g *guest) {
 	if all.over() && all.trimming.TryLock() {
 		// Beside the invocation that put one too many: closing takes as long as a short
 		// invocation.
-		go func() {
-			defer all.trimming.Unlock()
-			all.evictOldest(func(uint64) bool { return uint64(max(all.bytes.Load(), 0)) <= all.maxBytes/10*9 })
-		}()
+		go all.trim()
+	}
+}
+
+// trim closes the guests that were idle longest until a tenth of the room is free. It
+// holds trimming when it is called. Who puts a guest meanwhile leaves it to trim to look
+// again.
+func (all *pools) trim() {
+	for {
+		all.evictOldest(func(uint64) bool { return uint64(max(all.bytes.Load(), 0)) <= all.maxBytes/10*9 })
+		all.trimming.Unlock()
+		if !all.over() || !all.trimming.TryLock() {
+			return
+		}
 	}
 }
 
