@@ -133,7 +133,7 @@ func TestAnyMoment(t *testing.T) {
 				name := names[rand.IntN(len(names))]
 				mode := modes[name][rand.IntN(len(modes[name]))]
 				moment, expires := 1+rand.N(4*time.Millisecond), rand.IntN(3) > 0
-				took, err, late := endAt(ctx, w, name, mode, moment, expires)
+				took, late, err := endAt(ctx, w, name, mode, moment, expires)
 				if allowed := 100 * time.Millisecond; late > allowed {
 					if more := lag.Since(time.Now().Add(-late)); late > allowed+more {
 						t.Errorf("%s %s, to end after %v (by deadline: %v): ended %v late, %v and %v are allowed; the invocation itself took %v", name, mode, moment, expires, late, allowed, more, took)
@@ -176,13 +176,13 @@ func TestAnyMoment(t *testing.T) {
 
 // endAt invokes a function that does not end, whose deadline is, or whose caller goes away, in that
 // time, and says how long after that it ended.
-func endAt(ctx context.Context, w *world, name, mode string, moment time.Duration, expires bool) (took time.Duration, err error, late time.Duration) {
+func endAt(ctx context.Context, w *world, name, mode string, moment time.Duration, expires bool) (took, late time.Duration, err error) {
 	req := &function.InvokeRequest{Event: []byte(mode), Timeout: moment}
 	end := time.Now().Add(moment)
 	if expires {
 		res, err := w.Do(ctx, name, req)
 		late = time.Since(end)
-		return duration(res), err, late
+		return duration(res), late, err
 	}
 	req.Timeout = time.Minute
 	ctx, cancel := context.WithCancel(ctx)
@@ -197,9 +197,9 @@ func endAt(ctx context.Context, w *world, name, mode string, moment time.Duratio
 	ended := time.Now()
 	select {
 	case end = <-went:
-		return duration(res), err, ended.Sub(end)
+		return duration(res), ended.Sub(end), err
 	default:
-		return duration(res), fmt.Errorf("it ended before: %w", err), 0
+		return duration(res), 0, fmt.Errorf("it ended before: %w", err)
 	}
 }
 
