@@ -3,6 +3,7 @@ package function
 import (
 	"context"
 	"database/sql"
+	"runtime"
 	"time"
 
 	"flagbase.dev/internal/database"
@@ -54,6 +55,8 @@ func (b *batch) store(ctx context.Context, db *database.DB) error {
 			}
 		}
 		for _, r := range b.ended {
+			// A batch computes for milliseconds; invocations that wait for this core come first.
+			runtime.Gosched()
 			if err := w.end(r); err != nil {
 				return err
 			}
