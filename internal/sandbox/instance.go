@@ -2,11 +2,14 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"runtime"
 	"time"
+
+	"github.com/tetratelabs/wazero/sys"
 )
 
 // InstanceOptions is what one use of an instance gets. The zero value is a guest
@@ -92,7 +95,11 @@ func (i *Instance) Call(name string, args ...uint64) ([]uint64, error) {
 	err := way.fn.CallWithStack(&i.call, way.slots)
 	i.lap(was)
 	if err != nil {
-		i.failed = true
+		if exit := (*sys.ExitError)(nil); errors.As(err, &exit) {
+			e.give(way) // how commands end
+		} else {
+			i.failed = true
+		}
 		return nil, i.translate(err)
 	}
 	e.give(way)
