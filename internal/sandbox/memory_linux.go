@@ -21,6 +21,9 @@ type mapped struct {
 	// page stays the process's own. known says that they were looked for.
 	own   []span
 	known bool
+	// most is how far any use went. A page far out that an earlier one wrote is still the
+	// process's own, and is written again without a fault.
+	most uint64
 }
 
 // newMemoryPages reserves that many bytes, which begin with the image.
@@ -61,12 +64,13 @@ func (m *mapped) tracked() bool { return m.known }
 // that were written are those that are the process's own; none came to them when there
 // was no page fault.
 func (m *mapped) restore(im *image, used uint64, faulted bool) (held uint64, ok bool) {
-	if used == 0 {
+	m.most = max(m.most, used)
+	if m.most == 0 {
 		return 0, true
 	}
 	if faulted || !m.known {
 		m.own = m.own[:0]
-		if m.known = eachWritten(m.bytes[:used], func(from, to uint64) { m.own = append(m.own, span{from, to}) }); !m.known {
+		if m.known = eachWritten(m.bytes[:m.most], func(from, to uint64) { m.own = append(m.own, span{from, to}) }); !m.known {
 			return 0, false
 		}
 	}
@@ -75,7 +79,7 @@ func (m *mapped) restore(im *image, used uint64, faulted bool) (held uint64, ok 
 	}
 	if held > maxCopied*grain {
 		m.own, m.known = m.own[:0], false
-		if unix.Madvise(m.bytes[:used], unix.MADV_DONTNEED) != nil {
+		if unix.Madvise(m.bytes[:m.most], unix.MADV_DONTNEED) != nil {
 			return 0, false
 		}
 		if m.shared {
