@@ -63,9 +63,11 @@ func TestWaitingForADeployEnds(t *testing.T) {
 	deployed := make(chan error)
 	go func() { deployed <- second1(store.DeployVersion(ctx, "one", wasm)) }()
 	<-bucket.stored
-	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
-	defer cancel()
-	endsInTime(t, 50*time.Millisecond, func() error { return second1(store.Activate(short, "one", 1)) })
+	endsInTime(t, 50*time.Millisecond, func() error {
+		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		return second1(store.Activate(short, "one", 1))
+	})
 	must(t, <-deployed)
 	_, err = store.Activate(ctx, "one", 1)
 	must(t, err)
