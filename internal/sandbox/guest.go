@@ -42,6 +42,11 @@ type exported struct {
 type entry struct {
 	fn    api.Function
 	slots []uint64 // parameters, then results
+	stack *[]byte  // wazero's; nil where it is not known
+}
+
+func newEntry(fn api.Function, slots int) *entry {
+	return &entry{fn, make([]uint64, slots), stackOf(fn)}
 }
 
 var moduleConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions()
@@ -154,7 +159,7 @@ func (g *guest) export(name string) *exported {
 	def := fn.Definition()
 	e := &exported{params: words(def.ParamTypes()), results: words(def.ResultTypes())}
 	e.slots = max(e.params, e.results)
-	e.free = append(e.free, &entry{fn: fn, slots: make([]uint64, e.slots)})
+	e.free = append(e.free, newEntry(fn, e.slots))
 	g.exports[name] = e
 	return e
 }
@@ -177,7 +182,7 @@ func (e *exported) take(g *guest, name string) *entry {
 		e.free = e.free[:n-1]
 		return entry
 	}
-	return &entry{fn: g.wasm.ExportedFunction(name), slots: make([]uint64, e.slots)}
+	return newEntry(g.wasm.ExportedFunction(name), e.slots)
 }
 
 // give returns what take gave, after a call that ended well.
@@ -187,14 +192,14 @@ func (e *exported) give(entry *entry) { e.free = append(e.free, entry) }
 // on to it. wazero's begin with 10 KiB.
 const maxStack = 512 << 10
 
-// trim drops the ways to call e whose stacks have grown much, and says how many bytes
+// trim drops the ways to call e whose stacks have grown much or are not known, and says how many bytes
 // the others have.
 func (e *exported) trim() (bytes uint64) {
 	kept := e.free[:0]
 	for _, entry := range e.free {
-		if n := stackBytes(entry.fn); n <= maxStack {
+		if entry.stack != nil && len(*entry.stack) <= maxStack {
 			kept = append(kept, entry)
-			bytes += uint64(n)
+			bytes += uint64(len(*entry.stack))
 		}
 	}
 	clear(e.free[len(kept):])
@@ -202,26 +207,16 @@ func (e *exported) trim() (bytes uint64) {
 	return bytes
 }
 
-// stackOffset is where wazero's call engine, which is what an api.Function of a guest
-// is, keeps its stack; 0 when it is another than is known here.
-func stackOffset(t reflect.Type) uintptr {
-	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
-		return 0
+// stackOf gives the stack of wazero's call engine, which is what an api.Function of a
+// guest is; nil when it is another than is known here.
+func stackOf(fn api.Function) *[]byte {
+	v := reflect.ValueOf(fn)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return nil
 	}
-	field, ok := t.Elem().FieldByName("stack")
+	field, ok := v.Type().Elem().FieldByName("stack")
 	if !ok || field.Type != reflect.TypeFor[[]byte]() {
-		return 0
+		return nil
 	}
-	return field.Offset
-}
-
-// stackBytes is how large wazero's stack for fn has grown; where that cannot be known,
-// too large.
-func stackBytes(fn api.Function) int {
-	t := reflect.TypeOf(fn)
-	offset := stackOffset(t)
-	if offset == 0 {
-		return maxStack + 1
-	}
-	return len(*(*[]byte)(unsafe.Add(reflect.ValueOf(fn).UnsafePointer(), offset)))
+	return (*[]byte)(unsafe.Add(v.UnsafePointer(), field.Offset))
 }
