@@ -33,15 +33,15 @@ func HostModule() sandbox.HostModule {
 	}
 	zero := func(_ context.Context, _ *sandbox.Instance, stack []uint64) { stack[0] = 0 }
 	return sandbox.HostModule{Name: "env", Funcs: []sandbox.HostFunc{
-		{Name: "host_call", Params: i32(5), Results: i32(1), Call: hostCall},
-		{Name: "host_promise_rejection", Params: i32(3), Call: hostPromiseRejection},
+		{Name: "host_call", Params: i32(5), Results: i32(1), Quick: true, Call: hostCall},
+		{Name: "host_promise_rejection", Params: i32(3), Quick: true, Call: hostPromiseRejection},
 		// Never asked to interrupt: the sandbox stops guests. 0 goes on.
-		{Name: "host_interrupt", Results: i32(1), Call: zero},
+		{Name: "host_interrupt", Results: i32(1), Quick: true, Call: zero},
 		// Scripts are bundled: no module is loaded at run time. 0 is "not found".
 		{Name: "host_module_normalize", Params: i32(2), Results: i32(1), Call: zero},
 		{Name: "host_module_load", Params: i32(2), Results: i32(1), Call: zero},
 		// Functions live in UTC, wherever the server is.
-		{Name: "host_get_timezone_offset", Params: i32(2), Results: i32(1), Call: zero},
+		{Name: "host_get_timezone_offset", Params: i32(2), Results: i32(1), Quick: true, Call: zero},
 	}}
 }
 
@@ -84,6 +84,9 @@ func hostCall(ctx context.Context, g *sandbox.Instance, stack []uint64) {
 		args = append(args, b)
 	}
 	var out []byte
+	if way == wayHost || way == wayHostBytes {
+		g.Waits()
+	}
 	if len(args) > 0 {
 		out = s.call(ctx, way, string(args[0]), args[1:])
 	}

@@ -23,6 +23,11 @@ type HostFunc struct {
 	Name            string
 	Params, Results []ValueType
 
+	// Quick says that Call seldom waits for anything, and that no other goroutine writes to
+	// the guest's memory for it: the guest keeps its thread. Before it waits for long all
+	// the same it calls Instance.Waits.
+	Quick bool
+
 	// Call gets the parameters in stack, one a slot, and leaves the results in
 	// stack[0], stack[1], ... ctx is the invocation's. What belongs to one
 	// invocation is found through g.Host(), never captured here.
@@ -62,11 +67,13 @@ func instanceOf(ctx context.Context) *Instance {
 // export adds fn to a wazero host module. The wrapper stops a guest whose time
 // is over before and after each host call, so that a loop of host calls ends too.
 func export(b wazero.HostModuleBuilder, fn HostFunc) {
-	call := fn.Call
+	call, quick := fn.Call, fn.Quick
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 		inst := instanceOf(ctx)
 		was := inst.lap(false)
-		inst.unpin()
+		if !quick {
+			inst.unpin()
+		}
 		inst.checkInterrupt()
 		call(ctx, inst, stack)
 		inst.checkInterrupt()

@@ -51,7 +51,8 @@ type Instance struct {
 
 	// While pinned, all that touches the guest's memory runs on one thread, whose page
 	// faults are counted: where there was none, no page was written that was not before.
-	// A host call, which may block the thread, and a turn for others end that.
+	// A host call that may wait, which would keep the thread from others, and a turn for
+	// others end that.
 	pinned bool
 	faults int64
 }
@@ -194,6 +195,9 @@ func (i *Instance) unpin() {
 		runtime.UnlockOSThread()
 	}
 }
+
+// Waits is for a host function that is HostFunc.Quick and now may wait for long.
+func (i *Instance) Waits() { i.unpin() }
 
 // faulted ends the pinning and says whether a page fault may have happened since pin.
 func (i *Instance) faulted() bool {
