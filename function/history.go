@@ -20,29 +20,29 @@ const (
 	// historyRecords and historyMetrics are how many records and metrics may wait to be
 	// written, and historyBytes how large the records may be together. Then new
 	// invocations and metrics wait for the writer, as long as their time lasts, rather
-	// than memory growing. 4,000 records are 50 ms of writing.
+	// than memory growing.
 	historyRecords = 4000
 	historyMetrics = 10_000
 	historyBytes   = 64 << 20
-	// historyBatch is how many records one transaction writes: other writers of the
-	// database wait for it, some 10 ms.
+	// historyBatch is how many records one transaction writes, and batchBytes about how
+	// many bytes of them: other writers of the database wait for it, some milliseconds.
 	historyBatch = 1000
+	batchBytes   = 4 << 20
 	// historyShards divide the queue, so that invocations that begin or end at the same
 	// moment do not wait for each other.
 	historyShards = 16
 )
 
-// record is one row of flagbase_invocations.
+// record is an invocation as the history keeps it.
 type record struct {
 	FunctionInvocation
 	version int
-	code    string
 	compute time.Duration
 	log     []byte
 
 	shard      *historyShard
 	prev, next *record // in shard.open
-	stored     bool    // it is in the database, as running
+	stored     bool    // there is a row of it, as running
 }
 
 // size is about what r holds of memory.
@@ -237,7 +237,7 @@ func (h *history) writeBatch(ctx context.Context, delay time.Duration) error {
 	}
 	all := h.take(delay)
 	for !all.empty() {
-		b := all.cut(historyBatch)
+		b := all.cut()
 		err := b.store(ctx, h.db)
 		if err != nil && h.db.SQL().PingContext(context.Background()) == nil {
 			h.putBack(b, all)

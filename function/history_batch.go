@@ -27,45 +27,38 @@ type running struct {
 
 func (b *batch) empty() bool { return len(b.ended)+len(b.began)+len(b.metrics) == 0 }
 
-// cut takes at most n records out of b, and all that is not a record.
-func (b *batch) cut(n int) *batch {
-	n = min(n, len(b.ended))
+// cut takes some records out of b, at most historyBatch and about batchBytes of them,
+// and all that is not a record.
+func (b *batch) cut() *batch {
+	n, size := 0, int64(0)
+	for n < min(historyBatch, len(b.ended)) && size < batchBytes {
+		size += b.ended[n].size()
+		n++
+	}
 	first := &batch{ended: b.ended[:n], began: b.began, metrics: b.metrics}
 	b.ended, b.began, b.metrics = b.ended[n:], nil, nil
 	return first
 }
 
+// The records of functions that were deleted meanwhile are left out.
 const (
-	insertInvocation = `INSERT INTO flagbase_invocations (id, function_id, version, started_at, completed_at, success, code, output, error,
-			execution_ms, peak_memory_bytes, host_calls, output_size_bytes, trace_id, log, cpu_us)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	updateInvocation = `UPDATE flagbase_invocations SET completed_at = ?, success = ?, code = ?, output = ?, error = ?,
-			execution_ms = ?, peak_memory_bytes = ?, host_calls = ?, output_size_bytes = ?, log = ?, cpu_us = ? WHERE id = ?`
+	insertRunning = `INSERT INTO flagbase_invocations (id, function_id, version, started_at, success, code, output, error,
+			peak_memory_bytes, host_calls, output_size_bytes, trace_id, log)
+		SELECT ?, ?2, ?, ?, 0, '', '', '', 0, 0, 0, ?, x'' WHERE EXISTS (SELECT 1 FROM flagbase_functions WHERE id = ?2)`
+	deleteRunning = `DELETE FROM flagbase_invocations WHERE id = ?`
+	insertBlock   = `INSERT INTO flagbase_invocation_blocks (newest, function_id, invocations, records)
+		SELECT ?, ?2, ?, ? WHERE EXISTS (SELECT 1 FROM flagbase_functions WHERE id = ?2)`
 	insertMetric = `INSERT INTO flagbase_metrics (name, value, tags, function_id, invocation_id, created_at) VALUES (?, ?, ?, ?, ?, ?)`
 )
 
-// store writes b. The records of functions that were deleted meanwhile are left out.
+// store writes b: what runs as rows, what ended as blocks.
 func (b *batch) store(ctx context.Context, db *database.DB) error {
+	blocks := blocksOf(b.ended)
 	err := db.Write(ctx, func(tx *sql.Tx) error {
-		w := &batchWriter{tx: tx, exists: map[string]bool{}, statements: map[string]*sql.Stmt{}}
+		w := &batchWriter{tx: tx, statements: map[string]*sql.Stmt{}}
 		defer w.close()
-		for i := range b.began {
-			if err := w.begin(&b.began[i]); err != nil {
-				return err
-			}
-		}
-		for _, r := range b.ended {
-			// A batch computes for milliseconds; invocations that wait for this core come first.
-			runtime.Gosched()
-			if err := w.end(r); err != nil {
-				return err
-			}
-		}
-		for i := range b.metrics {
-			m := &b.metrics[i]
-			if err := w.exec(insertMetric, m.Name, m.Value, string(m.Tags), m.FunctionID, m.InvocationID, database.Micros(m.at)); err != nil {
-				return err
-			}
+		if err := w.write(b, blocks); err != nil {
+			return err
 		}
 		return ctx.Err()
 	})
@@ -87,10 +80,9 @@ func (r *running) setStored() {
 	s.mu.Unlock()
 }
 
-// batchWriter prepares each statement once and asks for each function once.
+// batchWriter prepares each statement once.
 type batchWriter struct {
 	tx         *sql.Tx
-	exists     map[string]bool // by function id
 	statements map[string]*sql.Stmt
 }
 
@@ -100,9 +92,51 @@ func (w *batchWriter) close() {
 	}
 }
 
+func (w *batchWriter) write(b *batch, blocks []block) error {
+	for i := range b.began {
+		r := &b.began[i]
+		if err := w.exec(insertRunning, r.id, r.functionID, int64(r.version), database.Micros(r.startedAt), r.traceID); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.ended {
+		if !r.stored {
+			continue
+		}
+		if err := w.exec(deleteRunning, r.ID); err != nil {
+			return err
+		}
+	}
+	for i := range blocks {
+		if err := w.insert(&blocks[i]); err != nil {
+			return err
+		}
+	}
+	for i := range b.metrics {
+		m := &b.metrics[i]
+		if err := w.exec(insertMetric, m.Name, m.Value, string(m.Tags), m.FunctionID, m.InvocationID, database.Micros(m.at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insert writes a block. That there is one of the same time takes a clock that was set
+// back: ids of one process rise.
+func (w *batchWriter) insert(b *block) error {
+	for newest := b.newest; ; newest++ {
+		err := w.exec(insertBlock, newest, b.functionID, int64(b.invocations), b.records)
+		if !database.IsUniqueViolation(err) {
+			return err
+		}
+	}
+}
+
 // exec runs without the batch's context: the driver would start a goroutine to watch
 // it for every row. A batch takes milliseconds.
 func (w *batchWriter) exec(statement string, args ...any) error {
+	// Whoever waits for this core comes first.
+	runtime.Gosched()
 	st := w.statements[statement]
 	if st == nil {
 		var err error
@@ -113,51 +147,6 @@ func (w *batchWriter) exec(statement string, args ...any) error {
 	}
 	_, err := st.Exec(args...)
 	return err
-}
-
-func (w *batchWriter) known(functionID string) (bool, error) {
-	exists, asked := w.exists[functionID]
-	if !asked {
-		if err := w.tx.QueryRow(`SELECT EXISTS (SELECT 1 FROM flagbase_functions WHERE id = ?)`, functionID).Scan(&exists); err != nil {
-			return false, err
-		}
-		w.exists[functionID] = exists
-	}
-	return exists, nil
-}
-
-var noLog = []byte{}
-
-// begin inserts an invocation that runs.
-func (w *batchWriter) begin(r *running) error {
-	if known, err := w.known(r.functionID); err != nil || !known {
-		return err
-	}
-	return w.exec(insertInvocation, r.id, r.functionID, int64(r.version), database.Micros(r.startedAt), nil, int64(0), "", "", "",
-		nil, int64(0), int64(0), int64(0), r.traceID, noLog, nil)
-}
-
-// end inserts an invocation that has ended, or updates it when it was inserted as
-// running, also in this batch.
-func (w *batchWriter) end(r *record) error {
-	log := r.log
-	if log == nil {
-		log = noLog
-	}
-	success := int64(0)
-	if r.Success {
-		success = 1
-	}
-	completed, cpu := database.Micros(*r.CompletedAt), r.compute.Microseconds()
-	if r.stored {
-		return w.exec(updateInvocation, completed, success, r.code, r.Output, r.Error,
-			*r.ExecutionMs, r.PeakMemoryBytes, int64(r.HostCalls), int64(r.OutputSizeBytes), log, cpu, r.ID)
-	}
-	if known, err := w.known(r.FunctionID); err != nil || !known {
-		return err
-	}
-	return w.exec(insertInvocation, r.ID, r.FunctionID, int64(r.version), database.Micros(r.StartedAt), completed, success, r.code, r.Output, r.Error,
-		*r.ExecutionMs, r.PeakMemoryBytes, int64(r.HostCalls), int64(r.OutputSizeBytes), r.TraceID, log, cpu)
 }
 
 // markInterrupted ends the records of invocations that a crash cut short.

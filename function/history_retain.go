@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 )
 
 const (
-	// retainBatch is how many invocations one transaction of the cleaning deletes; it
-	// takes a few milliseconds, which is what another writer may wait for it.
-	retainBatch = 200
+	// retainBatch is how many rows one transaction of the cleaning deletes, and
+	// retainBlocks how many blocks; it takes a few milliseconds, which is what another
+	// writer may wait for it.
+	retainBatch  = 200
+	retainBlocks = 50
 	// retainShare is how long the cleaning rests after a transaction, as a multiple of
 	// what that took.
 	retainShare = 3
@@ -37,7 +40,7 @@ type retention struct {
 
 // slack is how many invocations above the limit are let be, so that a function is
 // cleaned now and then rather than after each batch.
-func (k *retention) slack() int { return max(k.perFunction/20, retainBatch) }
+func (k *retention) slack() int { return max(k.perFunction/20, blockInvocations) }
 
 // retain counts what was written and starts the cleaning when a function may have
 // come above its limit.
@@ -150,47 +153,104 @@ func (h *history) clean(ctx context.Context, all bool, due []string) error {
 		}
 	}
 	for _, id := range due {
-		limit, err := h.oldest(ctx, id)
+		below, err := h.oldest(ctx, id)
 		if err != nil {
 			return err
 		}
-		if err := h.deleteBelow(ctx, id, limit, retainBatch, retainShare); err != nil {
+		if err := h.deleteBelow(ctx, id, below); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// oldest is the id below which the function's invocations go; "" is none.
-func (h *history) oldest(ctx context.Context, functionID string) (limit string, err error) {
-	k := &h.keep
-	if k.age >= 0 {
-		// Ids begin with their time: 48 bits of milliseconds.
-		limit = fmt.Sprintf("%s%012x", invocationPrefix, time.Now().Add(-k.age).UnixMilli())
-	}
-	if k.perFunction >= 0 {
-		var id string
-		err = h.db.SQL().QueryRowContext(ctx, `SELECT id FROM flagbase_invocations WHERE function_id = ?
-			ORDER BY id DESC LIMIT 1 OFFSET ?`, functionID, max(k.perFunction-1, 0)).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			err = nil
-		}
-		limit = max(limit, id)
-	}
-	return limit, err
+// limit is below what a function's invocations go.
+type limit struct {
+	id     string // of rows; "" is none
+	newest int64  // of blocks
 }
 
-// deleteBelow deletes the invocations of a function whose ids are below limit, but
-// for those that run: batch of them a transaction, after which it rests as many times
-// as long as that took.
-func (h *history) deleteBelow(ctx context.Context, functionID, limit string, batch, rest int) error {
+// raise makes l the higher of the two.
+func (l *limit) raise(to limit) {
+	l.id, l.newest = max(l.id, to.id), max(l.newest, to.newest)
+}
+
+// limitAt is the limit that lets all go which began before an idTime.
+func limitAt(t int64) limit {
+	return limit{id: fmt.Sprintf("%s%012x7%03x", invocationPrefix, t>>12, t&0xfff), newest: t}
+}
+
+// oldest is the limit of a function.
+func (h *history) oldest(ctx context.Context, functionID string) (limit, error) {
+	var l limit
+	k := &h.keep
+	if k.age >= 0 {
+		l = limitAt(time.Now().Add(-k.age).UnixMilli() << 12)
+	}
+	if k.perFunction < 0 {
+		return l, nil
+	}
+	// The newest block with which there are enough stays, those before it go. Rows are
+	// older than blocks, but for those that run, which stay in any case.
+	var at, total int64
+	err := h.db.SQL().QueryRowContext(ctx, `SELECT newest, total FROM (
+			SELECT newest, sum(invocations) OVER (ORDER BY newest DESC) AS total FROM flagbase_invocation_blocks WHERE function_id = ?)
+		WHERE total >= ? LIMIT 1`, functionID, k.perFunction).Scan(&at, &total)
+	if err == nil {
+		l.raise(limitAt(at))
+		return l, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return l, err
+	}
+	err = h.db.SQL().QueryRowContext(ctx, `SELECT coalesce(sum(invocations), 0) FROM flagbase_invocation_blocks WHERE function_id = ?`, functionID).Scan(&total)
+	if err != nil {
+		return l, err
+	}
+	var id string
+	err = h.db.SQL().QueryRowContext(ctx, `SELECT id FROM flagbase_invocations WHERE function_id = ?
+		ORDER BY id DESC LIMIT 1 OFFSET ?`, functionID, max(int64(k.perFunction)-total-1, 0)).Scan(&id)
+	if err == nil {
+		l.raise(limit{id: id})
+	} else if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return l, err
+}
+
+const (
+	deleteRows = `DELETE FROM flagbase_invocations WHERE id IN (
+		SELECT id FROM flagbase_invocations WHERE function_id = ? AND id < ? AND completed_at IS NOT NULL
+		ORDER BY id LIMIT ?)`
+	deleteBlocks = `DELETE FROM flagbase_invocation_blocks WHERE newest IN (
+		SELECT newest FROM flagbase_invocation_blocks WHERE function_id = ? AND newest < ? ORDER BY newest LIMIT ?)`
+)
+
+// deleteBelow deletes what of a function is below the limit, but for what runs.
+func (h *history) deleteBelow(ctx context.Context, functionID string, below limit) error {
+	if err := h.deleteInSteps(ctx, retainShare, deleteBlocks, functionID, below.newest, retainBlocks); err != nil {
+		return err
+	}
+	return h.deleteInSteps(ctx, retainShare, deleteRows, functionID, below.id, retainBatch)
+}
+
+// deleteAll deletes what of a function ended, without rest.
+func (h *history) deleteAll(ctx context.Context, functionID string) error {
+	if err := h.deleteInSteps(ctx, 0, deleteBlocks, functionID, int64(math.MaxInt64), retainBlocks); err != nil {
+		return err
+	}
+	return h.deleteInSteps(ctx, 0, deleteRows, functionID, afterInvocations, historyBatch)
+}
+
+// deleteInSteps runs a statement, which deletes at most batch, until there is no more,
+// each time in a transaction of its own, after which it rests as many times as long as
+// that took.
+func (h *history) deleteInSteps(ctx context.Context, rest int, statement, functionID string, below any, batch int) error {
 	for {
 		start := time.Now()
 		var deleted int64
 		err := h.db.Write(ctx, func(tx *sql.Tx) error {
-			res, err := tx.ExecContext(ctx, `DELETE FROM flagbase_invocations WHERE id IN (
-				SELECT id FROM flagbase_invocations WHERE function_id = ? AND id < ? AND completed_at IS NOT NULL
-				ORDER BY id LIMIT ?)`, functionID, limit, batch)
+			res, err := tx.ExecContext(ctx, statement, functionID, below, batch)
 			if err == nil {
 				deleted, err = res.RowsAffected()
 			}

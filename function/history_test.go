@@ -1,8 +1,11 @@
 package function_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,21 +90,31 @@ func TestHistoryWritesByItself(t *testing.T) {
 	w, ctx := newWorld(t, nil), t.Context()
 	_, err := w.Create(ctx, "slow", "", "javascript", `export const handle = e => new Promise(r => setTimeout(() => r("done"), e.wait))`)
 	must(t, err)
-	rows := func(where string, args ...any) (n int) {
-		must(t, w.db.QueryRow(`SELECT count(*) FROM flagbase_invocations WHERE `+where, args...).Scan(&n))
-		return n
-	}
-	soon := func(what, where string, args ...any) {
+	soon := func(what, query string, args ...any) {
 		t.Helper()
-		for end := time.Now().Add(10 * second); rows(where, args...) != 1; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(10 * second); ; time.Sleep(5 * time.Millisecond) {
+			var found bool
+			must(t, w.db.QueryRow(`SELECT EXISTS (`+query+`)`, args...).Scan(&found))
+			if found {
+				return
+			}
 			if time.Now().After(end) {
-				t.Fatalf("%s: %d rows", what, rows(where, args...))
+				t.Fatal(what + ": it is not in the database")
 			}
 		}
 	}
 	res, err := w.Do(ctx, "slow", &function.InvokeRequest{Event: []byte(`{"wait":0}`)})
 	must(t, err)
-	soon("after it ended", `id = ? AND success = 1 AND output = 'done' AND completed_at IS NOT NULL AND cpu_us IS NOT NULL`, res.InvocationID)
+	soon("after it ended", `SELECT 1 WHERE (SELECT sum(invocations) FROM flagbase_invocation_blocks) = 1`)
+	check := func(id string, least time.Duration) {
+		t.Helper()
+		inv, err := w.GetInvocation(ctx, id)
+		must(t, err)
+		if !inv.Success || inv.Output != "done" || inv.ComputeMs == nil || inv.CompletedAt.Sub(inv.StartedAt) < least {
+			t.Errorf("recorded %+v", inv)
+		}
+	}
+	check(res.InvocationID, 0)
 
 	began, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -109,10 +122,68 @@ func TestHistoryWritesByItself(t *testing.T) {
 		ended <- err
 	}()
 	id := <-began
-	soon("while it runs", `id = ? AND completed_at IS NULL`, id)
+	soon("while it runs", `SELECT 1 FROM flagbase_invocations WHERE id = ? AND completed_at IS NULL`, id)
 	must(t, <-ended)
-	soon("when it had ended", `id = ? AND success = 1 AND output = 'done' AND completed_at - started_at >= 1500000`, id)
-	if n := rows(`1 = 1`); n != 2 {
-		t.Errorf("two invocations are %d rows", n)
+	soon("when it had ended", `SELECT 1 WHERE (SELECT sum(invocations) FROM flagbase_invocation_blocks) = 2`)
+	check(id, 1500*time.Millisecond)
+	page, err := w.Invocations(ctx, "slow", nil)
+	must(t, err)
+	if n := len(page.Invocations); n != 2 {
+		t.Errorf("two invocations are listed as %d", n)
 	}
+}
+
+// Pages list each invocation once, newest first, whether it runs, ended at once, ended
+// long after others that began later, or was recorded in a row of its own.
+func TestHistoryPages(t *testing.T) {
+	w, ctx := newWorld(t, nil), t.Context()
+	f, err := w.Create(ctx, "slow", "", "javascript", `export const handle = e => new Promise(r => setTimeout(() => r("done"), e.wait))`)
+	must(t, err)
+	old := fmt.Sprintf("inv_%012x700080000000000000ff", time.Now().Add(-time.Hour).UnixMilli())
+	_, err = w.db.Exec(`INSERT INTO flagbase_invocations (id, function_id, version, started_at, completed_at, success, code, output, error, execution_ms,
+		peak_memory_bytes, host_calls, output_size_bytes, trace_id, log) VALUES (?, ?, 1, 1, 2, 1, '', 'old', '', 1, 0, 0, 3, '', x'')`, old, f.ID)
+	must(t, err)
+	began, ended := make(chan string), make(chan struct{}, 2)
+	running, stop := context.WithCancel(ctx)
+	long := func(ctx context.Context, event string) string {
+		go func() {
+			_, _ = w.Do(ctx, "slow", &function.InvokeRequest{Event: []byte(event), Started: func(id, _ string) { began <- id }})
+			ended <- struct{}{}
+		}()
+		return <-began
+	}
+	want := []string{old, long(ctx, `{"wait":300}`), long(running, `{"wait":1e6}`)}
+	for end := time.Now().Add(600 * time.Millisecond); time.Now().Before(end); {
+		res, err := w.Do(ctx, "slow", &function.InvokeRequest{Event: []byte(`{"wait":0}`)})
+		must(t, err)
+		want = append(want, res.InvocationID)
+	}
+	<-ended
+	slices.Reverse(want)
+	for _, limit := range []int{7, 1000} {
+		var got []string
+		for cursor := ""; ; {
+			page, err := w.Invocations(ctx, "slow", &function.InvocationsOptions{Limit: limit, Cursor: cursor})
+			must(t, err)
+			for _, inv := range page.Invocations {
+				got = append(got, inv.ID)
+				if done := inv.CompletedAt != nil; done == (inv.ID == want[len(want)-3]) {
+					t.Errorf("%s ended: %v", inv.ID, done)
+				}
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %d invocations, not the %d there were, or in another order", limit, len(got), len(want))
+		}
+	}
+	for _, id := range want {
+		if inv, err := w.GetInvocation(ctx, id); err != nil || inv.ID != id {
+			t.Fatalf("%s: %+v, %v", id, inv, err)
+		}
+	}
+	stop()
+	<-ended
 }

@@ -172,7 +172,7 @@ func (s *Store) Do(ctx context.Context, id string, req *InvokeRequest) (*InvokeR
 	r.compute = ran.compute
 	r.Success = err == nil
 	if e, ok := err.(*Error); ok {
-		r.code, r.Error = e.Code, e.Code+": "+e.Message
+		r.Error = e.Code + ": " + e.Message
 	}
 	r.Output, r.OutputSizeBytes = call.Redact(out.recorded()), int(out.size)
 	r.PeakMemoryBytes, r.HostCalls = int64(ran.peak), call.HostCalls

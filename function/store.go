@@ -287,7 +287,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	defer unlock()
 	// Most of a long history goes first and in pieces: in one transaction it would make
 	// all other writers wait.
-	if err := s.history.deleteBelow(ctx, f.ID, afterInvocations, historyBatch, 0); err != nil {
+	if err := s.history.deleteAll(ctx, f.ID); err != nil {
 		return s.broken(ctx, op, err)
 	}
 	var artifacts []string
@@ -309,7 +309,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return err
 		}
-		for _, table := range []string{"flagbase_invocations", "flagbase_versions"} {
+		for _, table := range []string{"flagbase_invocations", "flagbase_invocation_blocks", "flagbase_versions"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE function_id = ?`, f.ID); err != nil {
 				return err
 			}

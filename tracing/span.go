@@ -97,7 +97,7 @@ func (r *Recorder) Start(ctx context.Context, name string, opts *StartOptions) (
 		s.apply(opts)
 	}
 	if s.TraceID == [16]byte{} {
-		s.TraceID = newTraceID()
+		s.TraceID = newTraceID(s.started)
 	}
 	if r != nil && s.root && !s.Sampled {
 		s.Sampled = r.sampler.take(s.started)
