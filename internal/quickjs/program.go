@@ -85,6 +85,7 @@ func (e *Engine) Compile(ctx context.Context, name string, source []byte, opts *
 	v.freeBuffer(v.call("wasm_malloc", headroom))
 	p.random = engine.randomState(v)
 	v.call("qjs_run_gc") // what evaluation left behind would be in every instance
+	v.gather()
 	// QuickJS collects when its heap passes a threshold, which it raises only afterwards:
 	// every invocation would begin with a collection.
 	v.call("qjs_set_gc_threshold", min(uint64(inst.PeakMemory())+gcHeadroom, uint64(pages)*pageSize/2))
