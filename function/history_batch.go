@@ -3,7 +3,6 @@ package function
 import (
 	"context"
 	"database/sql"
-	"runtime"
 	"time"
 
 	"flagbase.dev/internal/database"
@@ -135,8 +134,6 @@ func (w *batchWriter) insert(b *block) error {
 // exec runs without the batch's context: the driver would start a goroutine to watch
 // it for every row. A batch takes milliseconds.
 func (w *batchWriter) exec(statement string, args ...any) error {
-	// Whoever waits for this core comes first.
-	runtime.Gosched()
 	st := w.statements[statement]
 	if st == nil {
 		var err error

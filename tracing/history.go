@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -227,8 +226,6 @@ func (r *Recorder) insert(ctx context.Context, batch []ended) error {
 			if e.root {
 				root = 1
 			}
-			// A batch computes for milliseconds; whoever waits for this core comes first.
-			runtime.Gosched()
 			// Without ctx: the driver would start a goroutine to watch it for each span.
 			_, err = stmt.Exec(e.TraceIDString(), hex.EncodeToString(e.SpanID[:]), parent, root, e.name, e.kind,
 				e.functionID, e.invocationID, database.Micros(e.started), int64(e.duration), e.failure, attributes)
