@@ -5,11 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	mathrand "math/rand/v2"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -329,18 +330,15 @@ func (s *session) handled(v *vm, id uint32) {
 	}
 }
 
-// reseed gives Math.random a state of its own. What QuickJS takes from the clock
-// would be shared by instances that start together, or from one snapshot.
+// reseed gives Math.random a state of its own, which is not 0. What QuickJS takes from the
+// clock would be shared by instances that start together, or from one snapshot. Go's own
+// generator will do: what must be unpredictable comes from crypto.
 func reseed(v *vm, address uint32) {
 	if v.err != nil {
 		return
 	}
-	var seed [8]byte
-	_, _ = rand.Read(seed[:]) // never fails
-	if binary.LittleEndian.Uint64(seed[:]) == 0 {
-		seed[0] = 1
-	}
-	if !v.inst.Write(address, seed[:]) {
+	seed := mathrand.Uint64N(math.MaxUint64) + 1
+	if !v.inst.WriteUint32(address, uint32(seed)) || !v.inst.WriteUint32(address+4, uint32(seed>>32)) {
 		v.err = errGuestMemory
 	}
 }

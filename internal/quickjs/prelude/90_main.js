@@ -3,7 +3,7 @@
 // become a snapshot.
 let entry;
 
-// What the function gave, once it has, until the host has it.
+// What the function gave, while something has to be waited for before the host gets it.
 const nothing = 0;
 const isNone = 1;
 const isValue = 2;
@@ -39,6 +39,7 @@ const load = (namespace) => {
   const candidates = [namespace.handle, namespace.$flagbase_handle, getOwnPropertyDescriptor(globalThis, "handle")?.value, main];
   for (let i = 0; i < candidates.length && entry.handle === undefined; i++) if (callable(candidates[i])) entry.handle = candidates[i];
   if (entry.handle === undefined && entry.fetch === undefined && callable(namespace.$flagbase_fetch)) entry.fetch = namespace.$flagbase_fetch;
+  origin = details = undefined; // what the script asked belongs to no invocation
   return (entry.fetch === undefined ? 0 : 1) + (entry.handle === undefined ? 0 : 2);
 };
 
@@ -56,32 +57,40 @@ const parseEvent = (raw) => {
 const shortBody = 1 << 16;
 
 // answer takes what the function gave, and returns it to the host when that is all there
-// is to say.
+// is to say. Here and in invoke each object that is looked at is in a page that is written,
+// because the engine counts who refers to it, and that has to be restored: so what
+// most functions give, a plain object, is told first.
 const answer = (value) => {
+  let kind;
+  let result = value;
+  let first; // of isResponseBytes
   if (value === undefined) {
-    outcome = isNone;
+    kind = isNone;
   } else if (typeof value === "string") {
-    outcome = isValue;
-    output = value;
+    kind = isValue;
   } else if (isResponse(value)) {
     const s = responseOf(value);
     const body = peekBody(s);
-    head = responseHead(s);
+    first = responseHead(s);
     if (body === null || (typeof body === "string" && body.length <= shortBody)) {
-      outcome = isResponseText;
-      output = body === null ? head : head + body;
+      kind = isResponseText;
+      result = body === null ? first : first + body;
     } else {
-      outcome = isResponseBytes;
-      output = body;
+      kind = isResponseBytes;
+      result = body;
     }
   } else {
-    output = bytesOf(value) ?? JSONStringify(value);
-    outcome = output === undefined ? isNone : isValue;
+    const plain = typeof value === "object" && value !== null && getPrototypeOf(value) === ObjectPrototype;
+    result = (plain ? undefined : bytesOf(value)) ?? JSONStringify(value);
+    kind = result === undefined ? isNone : isValue;
   }
-  if (waiting.length > 0 || outcome === isResponseBytes) return finishIfDone();
-  const result = output;
-  mail[0] = outcome;
-  outcome = nothing;
+  if (waiting.length > 0 || kind === isResponseBytes) {
+    outcome = kind;
+    output = result;
+    head = first;
+    return finishIfDone();
+  }
+  mail[0] = kind;
   return result;
 };
 
@@ -105,12 +114,12 @@ let web; // the invocation is a request that must be answered with a Response
 // valid UTF-8, else bytes; undefined when a request has none. See mail for what it returns.
 const invoke = (request, raw) => {
   mail[0] = nothing;
-  origin = details = undefined; // what was asked while the script was loaded
   web = request !== undefined && entry.fetch !== undefined;
   try {
     const value = run(request, raw);
     if ((typeof value !== "object" && typeof value !== "function") || value === null) return answer(expected(value));
-    const promise = getPrototypeOf(value) === PromisePrototype && value.constructor === PromiseConstructor;
+    const proto = getPrototypeOf(value);
+    const promise = proto !== ObjectPrototype && proto === PromisePrototype && value.constructor === PromiseConstructor;
     if (!promise && value.then === undefined) return answer(expected(value));
     mail[0] = isPromise;
     return promise ? value : awaited(value);
