@@ -32,6 +32,8 @@ const (
 	// deleted as a whole.
 	blockInvocations = 100
 	blockBytes       = 32 << 10
+	// recordBytes is about what a record has beside its texts.
+	recordBytes = 72
 	// blockSpan is how much older than the newest the others in a block may be, as an
 	// idTime: one second. Whoever looks for an id looks no further than that.
 	blockSpan = 1000 << 12
@@ -92,9 +94,12 @@ func blocksOf(ended []*record) []block {
 
 // fillBlock packs the first n of list.
 func fillBlock(list []packed) (n int, b block) {
-	records := make([]byte, 1, 4<<10)
-	records[0] = blockFormat
-	var scratch []byte
+	size := 0
+	for i := range list[:min(len(list), blockInvocations)] {
+		size += recordBytes + len(list[i].Output) + len(list[i].Error) + len(list[i].log)
+	}
+	records := append(make([]byte, 0, min(size, 2*blockBytes)), blockFormat)
+	scratch := make([]byte, 0, 256)
 	for n < min(len(list), blockInvocations) && len(records) < blockBytes && list[n].time()-list[0].time() <= blockSpan {
 		scratch = appendRecord(scratch[:0], &list[n])
 		records = binary.AppendUvarint(records, uint64(len(scratch)))

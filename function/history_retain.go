@@ -16,10 +16,12 @@ const (
 	// retainBlocks how many blocks; it takes a few milliseconds, which is what another
 	// writer may wait for it.
 	retainBatch  = 200
-	retainBlocks = 50
-	// retainShare is how long the cleaning rests after a transaction, as a multiple of
-	// what that took.
-	retainShare = 3
+	retainBlocks = 100
+	// retainRest is how long the cleaning rests after a transaction, as a multiple of what
+	// that took. After rows it rests for retainRestRows: what ends now goes to blocks, so
+	// no more rows come than a crash or an older version left.
+	retainRest     = 3
+	retainRestRows = 20
 	// retainEvery is how often all functions are looked at, for what became too old.
 	retainEvery = time.Hour
 )
@@ -228,10 +230,10 @@ const (
 
 // deleteBelow deletes what of a function is below the limit, but for what runs.
 func (h *history) deleteBelow(ctx context.Context, functionID string, below limit) error {
-	if err := h.deleteInSteps(ctx, retainShare, deleteBlocks, functionID, below.newest, retainBlocks); err != nil {
+	if err := h.deleteInSteps(ctx, retainRest, deleteBlocks, functionID, below.newest, retainBlocks); err != nil {
 		return err
 	}
-	return h.deleteInSteps(ctx, retainShare, deleteRows, functionID, below.id, retainBatch)
+	return h.deleteInSteps(ctx, retainRestRows, deleteRows, functionID, below.id, retainBatch)
 }
 
 // deleteAll deletes what of a function ended, without rest.
