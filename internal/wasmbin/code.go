@@ -1,15 +1,16 @@
 package wasmbin
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // frame is an open block.
 type frame struct {
 	carries int32 // values that a branch to it carries
-	results int32
-	site    int32 // of a loop: its place in sites, else -1
-	entries int32 // how many there were when it began
+	loops   int32 // siteLoops that are open, this one too
+	reached uint8 // how code behind its end is, if it is no loop
 	kind    byte  // its opcode, 0 for the function itself
-	target  bool  // of a branch
 }
 
 func (s *scanner) codeSection() {
@@ -24,6 +25,7 @@ func (s *scanner) codeSection() {
 	}
 	s.m.Code.Functions = n
 	s.m.bodies = make([]body, 0, n)
+	s.survey(n)
 	sectionEnd := s.end
 	for range n {
 		at := s.pos
@@ -46,7 +48,7 @@ func (s *scanner) codeSection() {
 }
 
 func (s *scanner) body(t *FuncType) {
-	b := body{start: s.pos, end: s.end, first: len(s.m.sites), calls: len(s.m.calls)}
+	b := body{start: s.pos, end: s.end, first: len(s.m.sites)}
 	at := s.pos
 	locals := int64(len(t.Params))
 	for range s.count("groups of locals", 2, s.left()) {
@@ -67,7 +69,7 @@ func (s *scanner) body(t *FuncType) {
 	s.m.Code.MaxLocals = max(s.m.Code.MaxLocals, int(locals))
 	b.code, b.locals = s.pos, uint32(locals)
 	s.instructions(t, &b, int(locals))
-	b.last, b.callsEnd = len(s.m.sites), len(s.m.calls)
+	b.last = len(s.m.sites)
 	s.m.bodies = append(s.m.bodies, b)
 }
 
@@ -75,9 +77,11 @@ func (s *scanner) body(t *FuncType) {
 func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 	stats := &s.m.Code
 	targets := 0
-	work := effort{locals: locals}
+	s.effort = effort{locals: locals}
+	work := &s.effort
 	s.kept = 0
-	s.frames = append(s.frames[:0], frame{carries: int32(len(t.Results)), results: int32(len(t.Results)), site: -1})
+	s.marks, s.calls = s.marks[:0], s.calls[:0]
+	s.frames = append(s.frames[:0], frame{carries: int32(len(t.Results))})
 	for s.pos < s.end {
 		at := s.pos
 		op := s.b[s.pos]
@@ -86,6 +90,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 		case plain:
 			if op == 0x00 || op == 0x0a { // unreachable, throw_ref
 				work.blocks += halvesLeave
+				s.mark(siteLeave, at, 0)
 			}
 			s.keepPlain(at, op)
 		case index:
@@ -105,24 +110,30 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 		case blockStart, tryTable:
 			params, results := s.blockType(at)
 			work.operands += params + results
-			carries, loop := results, int32(-1)
+			kind, open := siteBlock, frame{carries: int32(results), loops: s.frames[len(s.frames)-1].loops, kind: op}
 			if opcodes[op] == tryTable {
 				work.blocks += halvesTry
 				work.operands += s.catches(at)
 			} else if op == 0x03 {
-				carries = params
+				kind, open.carries = siteLoop, int32(params)
+				if params > 0 {
+					kind = siteLoopInline
+				} else {
+					open.loops++
+				}
 				stats.Loops++
+				s.unbounded = true
 				work.blocks += halvesLoop
 				work.joins++
-				loop = int32(len(s.m.sites))
-				s.enter(siteLoop)
 			} else if op == 0x04 {
+				kind = siteIf
 				work.blocks += halvesIf
 				work.joins++
 			} else {
 				work.blocks += halvesBlock
 			}
-			s.frames = append(s.frames, frame{carries: int32(carries), results: int32(results), site: loop, entries: s.entries, kind: op})
+			s.mark(kind, at, 0)
+			s.frames = append(s.frames, open)
 			stats.MaxNesting = max(stats.MaxNesting, len(s.frames)-1)
 			if len(s.frames)-1 > s.l.MaxNesting {
 				s.fail(at, ErrLimit, "a function has blocks nested deeper than the %d allowed", s.l.MaxNesting)
@@ -136,33 +147,38 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 				s.fail(at, ErrMalformed, "a function has an else outside of an if")
 			}
 			top.kind = op
-			if s.entries > top.entries {
-				s.enter(siteJoin)
-			}
+			s.mark(siteElse, at, 0)
 		case blockEnd:
 			top := s.frames[len(s.frames)-1]
-			if top.site >= 0 {
-				s.m.sites[top.site].end = uint32(s.pos)
-			}
-			s.frames = s.frames[:len(s.frames)-1]
-			if len(s.frames) == 0 {
+			if s.frames = s.frames[:len(s.frames)-1]; len(s.frames) == 0 {
 				if s.pos != s.end {
 					s.fail(at, ErrMalformed, "a function goes on after its end")
+					return
 				}
-				s.price(b, &work)
-				s.account(at, &work)
+				s.mark(siteEnd, at, 0)
+				if s.account(at); s.err == nil {
+					s.work += work.nanoseconds()
+					stats.Work = int(s.work / 1_000)
+					s.sweep(b)
+				}
 				return
 			}
-			conditional := top.kind == 0x04 || top.kind == 0x05
-			if top.kind != 0x03 && (top.target || conditional && s.entries > top.entries) {
-				s.enter(siteJoin)
+			switch top.kind {
+			case 0x03:
+				s.mark(siteLoopEnd, at, 0)
+			case 0x04, 0x05:
+				s.mark(siteEnd, at, uint32(top.reached|jumps))
+			default:
+				s.mark(siteEnd, at, uint32(top.reached))
 			}
 		case branch:
-			work.operands += s.label(at)
+			kind := siteBranchIf
 			work.blocks += halvesBranch
 			if op == 0x0c {
+				kind = siteBranch
 				work.blocks += halvesLeave - halvesBranch
 			}
+			work.operands += s.label(kind, at)
 			work.joins++
 		case branchTable:
 			n := s.count("branch targets", 1, s.left())
@@ -174,12 +190,14 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 			stats.BranchTargets += n
 			stats.MaxBranchTargets = max(stats.MaxBranchTargets, targets)
 			for range n {
-				work.operands += s.label(at)
+				work.operands += s.label(siteBranchIf, at)
 			}
-			work.operands += s.label(at)
+			work.operands += s.label(siteBranchIf, at)
+			s.mark(siteTargets, s.pos, 0)
 		case ret:
 			work.operands += len(t.Results)
 			work.blocks += halvesLeave
+			s.mark(siteLeave, at, 0)
 		case call:
 			s.keep(at, keptCall)
 			if op == 0x12 {
@@ -190,7 +208,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 					s.fail(at, ErrMalformed, "a function calls function %d, which does not exist", f)
 				} else {
 					work.operands += s.m.Types[s.m.functions[f]].arity()
-					s.m.calls = append(s.m.calls, callSite{uint32(at), f})
+					s.called(at, int64(f), op == 0x12)
 				}
 			}
 		case callIndirect, callRef:
@@ -200,7 +218,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 			if opcodes[op] == callIndirect {
 				s.u32()
 			}
-			s.m.calls = append(s.m.calls, callSite{uint32(at), anyFunction})
+			s.called(at, -1, op&1 != 0 && op > 0x11)
 			s.keep(at, keptIndirect)
 			if work.indirect++; op&1 != 0 && op > 0x11 { // return_call_indirect, return_call_ref
 				work.blocks += halvesLeave
@@ -208,6 +226,7 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 		case throw:
 			work.blocks += halvesLeave
 			work.operands += s.tag(at)
+			s.mark(siteLeave, at, 0)
 		case selectType:
 			if n := s.byte(); s.err == nil && n != 1 {
 				s.fail(at, ErrMalformed, "a select has %d types, one is expected", n)
@@ -217,15 +236,15 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 			s.access(at)
 			s.zero(at)
 			if op == 0x40 {
-				s.m.sites = append(s.m.sites, site{at: uint32(at), cost: growCost})
+				s.mark(siteGrow, at, 0)
 				work.blocks += halvesBulk
 			}
 		case refNull:
 			s.heapType()
 		case misc:
-			n := len(s.m.sites)
+			n := len(s.marks)
 			s.miscInstruction(at)
-			work.blocks += (len(s.m.sites) - n) * halvesBulk
+			work.blocks += (len(s.marks) - n) * halvesBulk
 		case vector:
 			s.vectorInstruction(at)
 		case atomic:
@@ -244,40 +263,13 @@ func (s *scanner) instructions(t *FuncType, b *body, locals int) {
 	s.fail(s.pos, ErrMalformed, "a function has no end")
 }
 
-// enter notes a place that code is entered at other than from what precedes it, after the instruction that was just read.
-func (s *scanner) enter(kind siteKind) {
-	s.entries++
-	s.m.sites = append(s.m.sites, site{at: uint32(s.pos), kind: kind})
-}
-
-// price says what the sites of a function pay for. Of a small one, all of it is paid where it is entered, and all of a loop's
-// body in each round. In a large one, say an interpreter's loop, that would be many times what runs: there each place that can be
-// jumped to is a site, and pays for what stands before the next.
-func (s *scanner) price(b *body, work *effort) {
-	sites := s.m.sites[b.first:]
-	joins := 0
-	for i := range sites {
-		if sites[i].kind == siteJoin {
-			joins++
-		}
+// mark notes what stands between at and where the scanner is.
+func (s *scanner) mark(kind siteKind, at int, arg uint32) {
+	if len(s.marks) == cap(s.marks) {
+		s.account(at) // a function that will be refused is not read to its end
+		s.marks = slices.Grow(s.marks, max(64, len(s.marks)))
 	}
-	b.entryEnd = uint32(b.end)
-	dearer := *work
-	dearer.blocks += joins * halvesJoin
-	dearer.joins += joins
-	if b.end-b.code < largeBody || s.work+dearer.nanoseconds() > s.budget()/2 {
-		s.m.sites = append(s.m.sites[:b.first], slices.DeleteFunc(sites, func(x site) bool { return x.kind == siteJoin })...)
-		return
-	}
-	*work = dearer
-	next := uint32(b.end)
-	for i := len(sites) - 1; i >= 0; i-- {
-		if sites[i].kind != siteOther {
-			sites[i].end = next
-			next = sites[i].at
-		}
-	}
-	b.entryEnd = next
+	s.marks = append(s.marks, site{at: uint32(at), size: uint8(min(s.pos-at, math.MaxUint8)), kind: kind, arg: arg})
 }
 
 // arity is how many values a call carries beyond one each way.
@@ -360,7 +352,8 @@ func (s *scanner) blockType(at int) (params, results int) {
 }
 
 // label reads a label and gives how many values a branch to it carries.
-func (s *scanner) label(at int) int {
+func (s *scanner) label(kind siteKind, at int) int {
+	start := s.pos
 	l := s.u32()
 	if s.err != nil {
 		return 0
@@ -369,8 +362,14 @@ func (s *scanner) label(at int) int {
 		s.fail(at, ErrMalformed, "a branch leaves %d blocks, but stands in only %d", l, len(s.frames))
 		return 0
 	}
+	s.mark(kind, start, l)
 	to := &s.frames[len(s.frames)-1-int(l)]
-	to.target = true
+	out := s.frames[len(s.frames)-1].loops - to.loops
+	s.marks[len(s.marks)-1].cost = loopLabels * uint32(out)
+	to.reached |= jumps
+	if out > 0 {
+		to.reached |= jumpsOut
+	}
 	return int(to.carries)
 }
 
@@ -394,9 +393,9 @@ func (s *scanner) catches(at int) int {
 		switch kind := s.byte(); kind {
 		case 0, 1: // catch, catch_ref
 			operands += s.tag(at)
-			operands += s.label(at)
+			operands += s.label(siteBranchIf, at)
 		case 2, 3: // catch_all, catch_all_ref
-			operands += s.label(at)
+			operands += s.label(siteBranchIf, at)
 		default:
 			s.fail(at, ErrMalformed, "a catch clause has no valid form (0x%02x)", kind)
 		}
@@ -423,7 +422,7 @@ func (s *scanner) miscInstruction(at int) {
 		if op >= 0x0c {
 			shift = tableShift
 		}
-		s.m.sites = append(s.m.sites, site{at: uint32(at), shift: shift})
+		s.mark(siteBulk, at, shift)
 	}
 	if op == 0x09 || op >= 0x0c && op != 0x10 { // data.drop, and all of tables and elements but table.size
 		s.m.ChangesTables = true

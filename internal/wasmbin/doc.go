@@ -6,7 +6,7 @@
 // It does not check operand types: a module that passes may still be refused by the compiler, but cheaply.
 //
 // [Module.Rewrite] compiles pauses into the module: function entries, loop heads and bulk operations count the guest's work
-// down (meter.go, price.go), and after each quantum it leaves to the host, which lets it go on or stops it.
+// down (meter.go; path.go and price.go say by how much), and after each quantum it leaves to the host, which lets it go on or stops it.
 //
 // The format is that of the WebAssembly core specification 3.0 (https://webassembly.github.io/spec/core/binary/), less what
 // wazero 1.12.0 does not run: garbage-collected types, several memories, 64-bit memories, relaxed SIMD.

@@ -26,13 +26,9 @@ const (
 	halvesTable  = 4
 	halvesTarget = 1
 	halvesTry    = 6
-	halvesLoop   = 14
+	halvesLoop   = 20
 	halvesBulk   = 12
-	halvesJoin   = 8
 )
-
-// largeBody is from how many bytes on a function's joins are sites.
-const largeBody = 1 << 10
 
 // nanoseconds estimates what the function takes to compile beyond what its size explains.
 func (e *effort) nanoseconds() int64 {
@@ -70,13 +66,10 @@ func (s *scanner) keepPlain(at int, op byte) {
 // budget is what all functions together may take to compile, in nanoseconds.
 func (s *scanner) budget() int64 { return 1_000*int64(s.l.MaxWork) + 4_000*int64(len(s.b)) }
 
-// account adds a function's effort to the module's, at the function's end.
-func (s *scanner) account(at int, e *effort) {
-	s.work += e.nanoseconds()
-	if s.work > s.budget() {
+// account refuses a function that, as far as it was read, is too complex with those before it.
+func (s *scanner) account(at int) {
+	if s.work+s.effort.nanoseconds() > s.budget() {
 		s.fail(at, ErrLimit, "the functions of the module are too complex to compile: too many blocks, branches, locals or wide calls"+
 			" in one function; split its largest functions")
-		return
 	}
-	s.m.Code.Work = int(s.work / 1_000)
 }

@@ -72,7 +72,7 @@ func TestTableGrowthEnds(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	ctx := context.Background()
-	rt := wazero.NewRuntime(ctx)
+	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(allFeatures))
 	defer rt.Close(ctx)
 	guest, err := rt.Instantiate((&allocator{}).context(), b)
 	if err != nil {

@@ -11,15 +11,12 @@ const (
 	tableShift  = 3
 	growCost    = 16
 
-	// allowance is how many units a function with loops takes at once.
-	allowance = 128
-
 	// defaultQuantum is how many units a guest works before it pauses: tens of microseconds of ordinary code, and
 	// at most a few tens of milliseconds of the slowest there is.
 	defaultQuantum = 100_000
 )
 
-func cost(codeBytes int) uint32 { return uint32(1 + codeBytes/unitBytes) }
+func cost(codeBytes uint32) uint32 { return 1 + codeBytes/unitBytes }
 
 // pausePages is what a metered guest asks for when it pauses: with what it has, all a memory can have.
 const pausePages = 1 << 16
@@ -27,34 +24,36 @@ const pausePages = 1 << 16
 // meter is what Rewrite adds to a module so that it can be stopped.
 //
 //	(global $fuel (mut i32) (i32.const quantum))
-//	(func $pause
-//	  (global.set $fuel (i32.const quantum))
+//	(func $pause (param $more i32)
+//	  (global.set $fuel (i32.add (i32.const quantum) (local.get $more)))
 //	  (drop (memory.grow (i32.sub (i32.const 65536) (memory.size)))))
 //
-// A check is
+// A check lowers $fuel, and calls $pause if it is negative. What the compiler makes of a check in the middle of code is bad: where
+// the ways meet again everything comes from the stack, where the call put it, also if there was no call. So the way with the call never
+// comes back to the middle. Where a function is entered, it begins anew:
 //
-//	(global.set $fuel (local.tee $left (i32.sub (global.get $fuel) (i32.const cost))))
-//	(if (i32.lt_s (local.get $left) (i32.const 0)) (then (call $pause)))
+//	(global.set $fuel (local.tee $spare (i32.sub (global.get $fuel) (i32.const cost))))
+//	(if (i32.eqz (i32.lt_s (local.get $spare) (i32.const 0)))
+//	  (then ...)
+//	  (else (call $pause (i32.const cost)) (return_call $function (local.get 0) ...)))
 //
-// which loads and stores a global: in a loop of a few instructions each round would wait for the store of the one before. So a
-// function with loops takes an allowance from $fuel, in advance, when it is entered, and its loops count that down in a local:
+// and a loop is entered anew from one around it:
 //
-//	(local.set $left (i32.sub (local.get $left) (i32.const cost)))
-//	(if (i32.lt_s (local.get $left) (i32.const 0))
-//	  (then (local.set $left (i32.add (local.get $left) (i32.const allowance))) (call $take)))
-//	(func $take
-//	  (global.set $fuel (i32.sub (global.get $fuel) (i32.const allowance)))
-//	  (if (i32.lt_s (global.get $fuel) (i32.const 0)) (then (call $pause))))
-//
-// What of it is left when the function returns is lost: the count is never too low, and too high by the allowance for each call.
+//	(block $done
+//	  (loop $again
+//	    (block $out
+//	      (loop
+//	        (global.set $fuel (local.tee $spare (i32.sub (global.get $fuel) (i32.const cost))))
+//	        (br_if $out (i32.lt_s (local.get $spare) (i32.const 0)))
+//	        ...)
+//	      (br $done))
+//	    (call $pause (i32.const cost))
+//	    (br $again)))
 type meter struct {
-	fuel      uint32 // global
-	pause     uint32 // function
-	take      uint32 // function
-	voidType  uint32 // of both
-	quantum   int32
-	allowance uint32
-	prices    *prices
+	fuel    uint32 // global
+	pause   uint32 // function
+	typeOf  uint32 // of pause
+	quantum int32
 }
 
 func newMeter(m *Module, quantum int32) *meter {
@@ -62,8 +61,8 @@ func newMeter(m *Module, quantum int32) *meter {
 		quantum = defaultQuantum
 	}
 	return &meter{
-		fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), take: uint32(len(m.functions)) + 1, voidType: uint32(len(m.Types)),
-		quantum: quantum, allowance: uint32(min(allowance, quantum)), prices: newPrices(m, quantum),
+		fuel: uint32(len(m.Globals)), pause: uint32(len(m.functions)), typeOf: uint32(len(m.Types)),
+		quantum: quantum,
 	}
 }
 
@@ -84,36 +83,26 @@ func constant(out []byte, v int32) []byte {
 	}
 }
 
-// charge appends a check of a fixed cost. local is one whose value is not needed.
+// lower appends the lowering of the fuel by an amount.
+func (k *meter) lower(out []byte, cost uint32) []byte {
+	out = constant(op(out, 0x23, k.fuel), int32(cost)) // global.get
+	return op(append(out, 0x6b), 0x24, k.fuel)         // i32.sub, global.set
+}
+
+// charge appends the lowering of the fuel, and whether it is negative then. local is one whose value is not needed.
 func (k *meter) charge(out []byte, cost, local uint32) []byte {
-	out = op(out, 0x23, k.fuel)
-	out = constant(out, int32(cost))
-	out = append(out, 0x6b)                // i32.sub
-	out = op(out, 0x22, local)             // local.tee
-	out = op(out, 0x24, k.fuel)            // global.set
-	return k.pauseIf(op(out, 0x20, local)) // local.get
+	out = constant(op(out, 0x23, k.fuel), int32(cost)) // global.get
+	out = op(append(out, 0x6b), 0x22, local)           // i32.sub, local.tee
+	out = op(out, 0x24, k.fuel)                        // global.set
+	return append(op(out, 0x20, local), 0x41, 0, 0x48) // local.get, i32.const 0, i32.lt_s
 }
 
-// pauseIf appends the end of a check: a pause if the i32 on the stack is negative.
+// pauseIf appends a pause if what charge appended says so.
 func (k *meter) pauseIf(out []byte) []byte {
-	out = append(out, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
-	return append(op(out, 0x10, k.pause), 0x0b)  // call, end
+	return append(op(append(out, 0x04, 0x40, 0x41, 0), 0x10, k.pause), 0x0b) // if, i32.const 0, call, end
 }
 
-// chargeLeft appends a check of a fixed cost that counts down the local left.
-func (k *meter) chargeLeft(out []byte, cost, left uint32) []byte {
-	out = op(out, 0x20, left) // local.get
-	out = constant(out, int32(cost))
-	out = append(out, 0x6b)                                 // i32.sub
-	out = op(out, 0x22, left)                               // local.tee
-	out = append(out, 0x41, 0, 0x48, 0x04, 0x40)            // i32.const 0, i32.lt_s, if
-	out = constant(op(out, 0x20, left), int32(k.allowance)) // local.get
-	out = op(append(out, 0x6a), 0x21, left)                 // i32.add, local.set
-	return append(op(out, 0x10, k.take), 0x0b)              // call, end
-}
-
-// chargeLength appends a check whose cost is the i32 on top of the stack, shifted right; the stack stays as it is. scratch is
-// a local of the function's.
+// chargeLength appends a check whose cost is the i32 on top of the stack, shifted right; the stack stays as it is.
 func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
 	out = op(out, 0x22, scratch) // local.tee
 	out = op(out, 0x23, k.fuel)
@@ -121,59 +110,137 @@ func (k *meter) chargeLength(out []byte, scratch, shift uint32) []byte {
 	out = constant(out, int32(shift))
 	out = append(out, 0x76, 0x6b) // i32.shr_u, i32.sub
 	out = op(out, 0x24, k.fuel)
-	return k.pauseIf(op(out, 0x23, k.fuel))
+	out = append(op(out, 0x23, k.fuel), 0x41, 0, 0x48) // global.get, i32.const 0, i32.lt_s
+	return k.pauseIf(out)
 }
 
-// cost is what a site pays; 0 for one whose cost is a length.
-func (k *meter) cost(b body, s site) uint32 {
-	if s.kind == siteOther {
-		return s.cost
-	}
-	return k.prices.code(b, s.at, s.end)
+// metered is a function that gets its checks.
+type metered struct {
+	*meter
+	m     *Module
+	out   []byte
+	spare uint32 // local whose value is not needed
 }
 
-// body appends the body of the module's own function i with its checks. Each function gets a local more, and two where there are
-// bulk operations.
+// body appends the body of the module's own function i with its checks.
 func (k *meter) body(out []byte, m *Module, i int) []byte {
 	b := m.bodies[i]
-	left, scratch, locals := b.locals, b.locals+1, byte(1)
-	counted := false // some sites are paid for from an allowance
 	sites := m.sites[b.first:b.last]
-	for _, s := range sites {
-		if s.shift != 0 {
-			locals = 2
-		} else {
-			counted = counted || k.cost(b, s) <= k.allowance
-		}
+	spare := byte(0)
+	if b.entry > 0 || len(sites) > 0 {
+		spare = 1
 	}
+	f := metered{meter: k, m: m, out: out, spare: b.locals}
 	r := reader{b: m.bytes, pos: b.start, end: b.code}
 	groups := r.u32()
-	out = binary.AppendUvarint(out, uint64(groups)+1)
-	out = append(append(out, m.bytes[r.pos:b.code]...), locals, byte(I32))
-	charge := func(cost uint32) {
-		if counted {
-			out = k.charge(out, cost+k.allowance, left)
-			out = op(constant(out, int32(k.allowance)), 0x21, left) // local.set
-		} else {
-			out = k.charge(out, cost, left)
-		}
+	f.out = append(binary.AppendUvarint(f.out, uint64(groups)+uint64(spare)), m.bytes[r.pos:b.code]...)
+	if spare > 0 {
+		f.out = append(f.out, spare, byte(I32))
 	}
-	if k.prices.prepaid[i] == priceChecked {
-		charge(k.prices.code(b, uint32(b.code), b.entryEnd))
+	function := uint32(len(m.functions) - len(m.bodies) + i)
+	if b.entry > 0 {
+		f.enter(b.entry, function)
 	}
-	from := b.code
-	for _, s := range sites {
-		out = append(out, m.bytes[from:s.at]...)
-		if s.shift != 0 {
-			out = k.chargeLength(out, scratch, s.shift)
-		} else if cost := k.cost(b, s); cost <= k.allowance {
-			out = k.chargeLeft(out, cost, left)
-		} else {
-			charge(cost)
-		}
-		from = int(s.at)
+	from := uint32(b.code)
+	for j := range sites {
+		from = f.site(&sites[j], from)
 	}
-	return append(out, m.bytes[from:b.end]...)
+	f.copy(from, uint32(b.end))
+	if b.entry > 0 {
+		f.leave(b.entry, function)
+	}
+	return f.out
+}
+
+// blockTypeOf gives the type of a block with the results of a function, if it can be written without a type of its own.
+func blockTypeOf(results []ValueType) (byte, bool) {
+	switch {
+	case len(results) == 0:
+		return 0x40, true
+	case len(results) == 1 && results[0] >= V128: // a number
+		return byte(results[0]), true
+	}
+	return 0, false
+}
+
+// enter appends the check of a function. Where it can, it puts all of the function's code into the if, whose end takes the place of the
+// function's: then the other way is behind it.
+func (f *metered) enter(cost, function uint32) {
+	f.out = f.charge(f.out, cost, f.spare)
+	if t, ok := blockTypeOf(f.m.Types[f.m.functions[function]].Results); ok {
+		f.out = append(f.out, 0x45, 0x04, t) // i32.eqz, if
+		return
+	}
+	f.again(append(f.out, 0x04, 0x40), cost, function) // if
+}
+
+// leave appends what enter left over, behind the function's code.
+func (f *metered) leave(cost, function uint32) {
+	if _, ok := blockTypeOf(f.m.Types[f.m.functions[function]].Results); ok {
+		f.again(append(f.out[:len(f.out)-1], 0x05), cost, function) // else instead of end
+		f.out = append(f.out, 0x0b)
+	}
+}
+
+// again appends a pause after which the function begins anew.
+func (f *metered) again(out []byte, cost, function uint32) {
+	out = op(constant(out, int32(cost)), 0x10, f.pause) // call
+	for i := range f.m.Types[f.m.functions[function]].Params {
+		out = op(out, 0x20, uint32(i)) // local.get
+	}
+	f.out = append(op(out, 0x12, function), 0x0b) // return_call, end
+}
+
+// loopLabels is how many labels a loop gets around it.
+const loopLabels = 3
+
+// site appends the module's code up to a site and what takes its place, and gives where to go on.
+func (f *metered) site(s *site, from uint32) uint32 {
+	f.copy(from, s.at)
+	switch s.kind {
+	case siteLoop:
+		f.loop(s)
+	case siteLoopEnd:
+		f.copy(s.at, s.end())
+		f.loopEnd(s)
+	case siteLoopInline:
+		f.copy(s.at, s.end())
+		f.out = f.pauseIf(f.charge(f.out, s.cost, f.spare))
+	case siteIf, siteElse, siteEnd:
+		f.copy(s.at, s.end())
+		f.out = f.lower(f.out, s.cost)
+	case siteBulk:
+		f.out = f.chargeLength(f.out, f.spare, s.arg)
+		return s.at
+	case siteGrow:
+		f.out = f.pauseIf(f.charge(f.out, growCost, f.spare))
+		return s.at
+	default: // labels
+		f.out = binary.AppendUvarint(f.out, uint64(s.arg+s.cost))
+	}
+	return s.end()
+}
+
+func (f *metered) copy(from, to uint32) { f.out = append(f.out, f.m.bytes[from:to]...) }
+
+// loop appends the beginning of a loop and what comes around it.
+func (f *metered) loop(s *site) {
+	blockType := f.m.bytes[s.at+1 : s.end()]
+	f.out = append(append(f.out, 0x02), blockType...)             // block
+	f.out = append(append(f.out, 0x03), blockType...)             // loop
+	f.out = append(append(f.out, 0x02, 0x40, 0x03), blockType...) // block, loop
+	f.out = f.charge(f.out, s.cost, f.spare)
+	f.out = append(f.out, 0x0d, 1) // br_if
+}
+
+// loopEnd appends what comes behind a loop.
+func (f *metered) loopEnd(s *site) {
+	f.out = append(f.out, 0x0c, 2, 0x0b)                     // br, end
+	f.out = op(constant(f.out, int32(s.arg)), 0x10, f.pause) // call
+	f.out = append(f.out, 0x0c, 0, 0x0b, 0x0b)               // br, end, end
+	if s.cost > 0 {
+		f.out = f.lower(f.out, s.cost)
+	}
 }
 
 // global is the item of the global section.
@@ -184,12 +251,7 @@ func (k *meter) global() []byte {
 // pauseBody is the body of the function that leaves to the host.
 func (k *meter) pauseBody() []byte {
 	out := constant([]byte{0}, k.quantum) // no locals
-	out = op(out, 0x24, k.fuel)
-	out = constant(out, pausePages)
+	out = append(out, 0x20, 0, 0x6a)      // local.get, i32.add
+	out = constant(op(out, 0x24, k.fuel), pausePages)
 	return append(out, 0x3f, 0, 0x6b, 0x40, 0, 0x1a, 0x0b) // memory.size, i32.sub, memory.grow, drop, end
-}
-
-// takeBody is the body of the function that takes an allowance.
-func (k *meter) takeBody() []byte {
-	return append(k.charge([]byte{1, 1, byte(I32)}, k.allowance, 0), 0x0b)
 }

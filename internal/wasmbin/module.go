@@ -165,8 +165,7 @@ type Module struct {
 	memoryAt  span   // limits of the memory the module defines
 	bodies    []body
 	data      []segment
-	calls     []callSite
-	sites     []site // loop heads and bulk operations, by offset
+	sites     []site // by offset
 }
 
 // CodeStats counts what is in the functions a module defines.
@@ -196,35 +195,54 @@ type span struct{ start, end int }
 type body struct {
 	start, code, end int // size of locals on, first instruction, past the last
 	locals           uint32
-	entryEnd         uint32 // of the code that is paid for where the function is entered
+	entry            uint32 // what is paid where the function is entered; 0 for one that its callers pay for
 	first, last      int    // its part of sites
-	calls, callsEnd  int    // its part of calls
 }
 
-// callSite is a call instruction.
-type callSite struct {
-	at       uint32
-	function uint32 // anyFunction for a call through a table or a reference
-}
-
-const anyFunction = 1<<32 - 1
-
-// site is a place in the code where a check is inserted.
+// site is a place in the code that matters to the count of work.
 type site struct {
-	at    uint32
-	end   uint32 // of a loop or join: of the code that it pays for
-	cost  uint32 // in units, of others
-	shift uint32 // of a bulk operation: its length shifted right by this is its cost; 0 for other sites
-	kind  siteKind
+	at   uint32
+	arg  uint32 // see siteKind
+	cost uint32 // in units; of a label: by how much it is raised
+	size uint8  // of what stands there, in bytes
+	kind siteKind
 }
 
 type siteKind byte
 
 const (
-	siteOther siteKind = iota
-	siteLoop           // the head of a loop
-	siteJoin           // where code is reached other than from what precedes it
+	siteBlock      siteKind = iota // the beginning of a block
+	siteIf                         // an if
+	siteElse                       // an else
+	siteEnd                        // an end; arg says how code behind it is reached
+	siteLoop                       // the beginning of a loop
+	siteLoopInline                 // of one that takes parameters
+	siteLoopEnd                    // the end of a loop; arg is the cost of a round
+	siteBranch                     // the label of a br; arg is the label
+	siteBranchIf                   // any other label
+	siteTargets                    // the end of a br_table
+	siteLeave                      // an instruction that leaves the function
+	siteCall                       // a call; arg is what its caller pays, in bytes
+	siteBulk                       // a bulk operation; its length shifted right by arg is its cost
+	siteGrow                       // a memory.grow
 )
+
+// How code behind an end is reached, other than from what precedes it.
+const (
+	jumps    = 1 << iota
+	jumpsOut // out of a loop
+)
+
+func (s *site) end() uint32 { return s.at + uint32(s.size) }
+
+// written says whether something changes there.
+func (s *site) written() bool {
+	switch s.kind {
+	case siteLoop, siteLoopInline, siteLoopEnd, siteBulk, siteGrow:
+		return true
+	}
+	return s.cost > 0
+}
 
 // FunctionType gives the signature of the function with that index, imported functions first; nil if there is none.
 func (m *Module) FunctionType(index uint32) *FuncType {

@@ -1,28 +1,14 @@
 package wasmbin
 
-import (
-	"math"
-	"sort"
-)
-
-// A small function is not checked where it is entered: whoever calls it pays for it. What a call of it can cost at most,
-// with the other such functions it calls but without its loops, which pay for themselves, is known beforehand.
+// A small function is not checked where it is entered: whoever calls it pays for it. What a call of it costs at most, with the
+// other such functions it calls, is worked out before the code that calls it is read.
 const (
-	// prepaidBody is how many bytes such a function has at most.
-	prepaidBody = 256
-	// prepaidMost is how many units it costs at most, or a thousandth of a quantum if that is less; a call of an unknown function
-	// pays as much.
-	prepaidMost = 64
-	importCost  = 4
+	// callBytes is what a call costs besides.
+	callBytes = 16
+	// smallBody is how many bytes a small function has at most, smallTotal how many with all that it calls.
+	smallBody  = 192
+	smallTotal = 1024
 )
-
-// prices knows what running code costs.
-type prices struct {
-	m    *Module
-	most int64 // of a prepaid function
-	// prepaid is for each function that the module defines what a call of it costs its caller, or one of the following.
-	prepaid []int32
-}
 
 const (
 	priceUnknown = -1
@@ -30,80 +16,86 @@ const (
 	priceChecked = -3 // it is checked where it is entered: its caller pays nothing
 )
 
-func newPrices(m *Module, quantum int32) *prices {
-	p := &prices{m, min(prepaidMost, int64(quantum)/1000), make([]int32, len(m.bodies))}
-	for i := range p.prepaid {
-		p.prepaid[i] = priceUnknown
+// prices knows what calling a function costs its caller.
+type prices struct {
+	of    []int32          // in bytes or one of the above, for each function the module defines
+	size  []int32          // of small functions
+	calls map[int][]uint32 // the functions of the module's own that small ones call
+}
+
+// survey reads the small ones of n functions ahead of the scan.
+func (s *scanner) survey(n int) {
+	p := prices{make([]int32, n), make([]int32, n), map[int][]uint32{}}
+	m := *s.m
+	ahead := *s // what is wrong with a function is found again when it is its turn
+	ahead.m = &m
+	for i := range n {
+		p.of[i] = priceChecked
+		size := ahead.u32()
+		if ahead.err != nil || int64(size) > int64(ahead.left()) || i >= s.defined {
+			break
+		}
+		next, end := ahead.pos+int(size), ahead.end
+		if size <= smallBody {
+			ahead.calls, ahead.unbounded, ahead.end = nil, false, next
+			ahead.body(&m.Types[m.functions[int(m.imported)+i]])
+			if ahead.err == nil && !ahead.unbounded {
+				p.of[i], p.size[i], p.calls[i] = priceUnknown, int32(size), ahead.calls
+			}
+			m.sites, m.bodies, ahead.err = m.sites[:0], m.bodies[:0], nil
+		}
+		ahead.pos, ahead.end = next, end
 	}
-	for i := range p.prepaid {
+	for i := range p.of {
 		p.ask(i, 0)
 	}
-	return p
+	p.calls = nil
+	s.prices = p
 }
 
-// ask works out what a call of the module's own function i costs its caller. Functions that call each other in a circle are not
-// prepaid, nor are those at the end of a long chain.
+// ask works out the price of a function. Those that call each other in a circle are checked, and those at the end of a long chain.
 func (p *prices) ask(i, depth int) int32 {
-	switch {
-	case p.prepaid[i] == priceAsked:
-		return priceAsked
-	case p.prepaid[i] != priceUnknown:
-		return p.prepaid[i]
+	if p.of[i] != priceUnknown {
+		return p.of[i]
 	}
-	b := p.m.bodies[i]
-	total := int64(cost(b.end - b.code))
-	if b.end-b.code > prepaidBody || depth > prepaidMost {
-		p.prepaid[i] = priceChecked
+	if depth > smallTotal/callBytes {
+		p.of[i] = priceChecked
 		return priceChecked
 	}
-	p.prepaid[i] = priceAsked
-	for _, c := range p.m.calls[b.calls:b.callsEnd] {
-		if defined, ok := p.defined(c); ok {
-			callee := p.ask(defined, depth+1)
-			if callee == priceAsked {
-				total = p.most + 1
-				break
-			}
-			total += int64(max(callee, 0))
-		} else {
-			total += int64(p.call(c))
+	p.of[i] = priceAsked
+	total := p.size[i]
+	for _, callee := range p.calls[i] {
+		price := p.ask(int(callee), depth+1)
+		if price == priceAsked {
+			total = smallTotal
 		}
-		if total > p.most {
-			break
+		if total += callBytes + max(price, 0); total > smallTotal {
+			p.of[i] = priceChecked
+			return priceChecked
 		}
 	}
-	if p.prepaid[i] = int32(min(total, math.MaxInt32)); total > p.most {
-		p.prepaid[i] = priceChecked
-	}
-	return p.prepaid[i]
-}
-
-// defined gives the place of the called function in bodies, if it has one.
-func (p *prices) defined(c callSite) (i int, ok bool) {
-	imported := len(p.m.functions) - len(p.m.bodies)
-	return int(c.function) - imported, c.function != anyFunction && int(c.function) >= imported
-}
-
-// call is what a call costs besides its own bytes.
-func (p *prices) call(c callSite) uint32 {
-	if c.function == anyFunction {
-		return uint32(p.most)
-	}
-	if i, ok := p.defined(c); ok {
-		return uint32(max(p.prepaid[i], 0))
-	}
-	return importCost
-}
-
-// code is what running a function's code between two offsets once costs.
-func (p *prices) code(b body, from, to uint32) uint32 {
-	total := cost(int(to - from))
-	calls := p.m.calls[b.calls:b.callsEnd]
-	for _, c := range calls[sort.Search(len(calls), func(i int) bool { return calls[i].at >= from }):] {
-		if c.at >= to {
-			break
-		}
-		total += p.call(c)
-	}
+	p.of[i] = total
 	return total
+}
+
+// price is what a call of a function costs its caller in bytes.
+func (s *scanner) price(function int64) uint32 {
+	i := function - int64(s.m.imported)
+	if i < 0 || i >= int64(len(s.prices.of)) {
+		return callBytes
+	}
+	return callBytes + uint32(max(s.prices.of[i], 0))
+}
+
+// called notes a call of a function, or of one that is not known.
+func (s *scanner) called(at int, function int64, leaves bool) {
+	if i := function - int64(s.m.imported); i >= 0 {
+		s.calls = append(s.calls, uint32(i))
+	} else if function < 0 {
+		s.unbounded = true
+	}
+	s.mark(siteCall, at, s.price(function))
+	if leaves { // in the place of its caller
+		s.mark(siteLeave, s.pos, 0)
+	}
 }

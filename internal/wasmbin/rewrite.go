@@ -18,6 +18,8 @@ type Rewrite struct {
 	// answer with nil, or with a panic to stop the guest. So that the question gets there, every memory is given the maximum of
 	// 65,536 pages; the allocator has to enforce the limits, also the one that Module.Memory states. An imported memory has the
 	// maximum of the module that defines it: a guest whose memory may not be 65,536 pages does not pause.
+	//
+	// The checks use tail calls, so the runtime must have them on.
 	Meter bool
 	// Quantum is how many units of work a guest does between two pauses. A unit is 16 bytes of code, or 64 bytes
 	// of memory or 8 elements of a table handled by a bulk operation. Defaults to 100,000.
@@ -221,7 +223,7 @@ func (w *rewriter) typeSection(content []byte) {
 		w.plain(sectionType, content)
 		return
 	}
-	w.extend(sectionType, content, 1, []byte{0x60, 0, 0}) // ()->()
+	w.extend(sectionType, content, 1, []byte{0x60, 1, byte(I32), 0}) // (i32) -> ()
 }
 
 func (w *rewriter) functionSection(content []byte) {
@@ -229,8 +231,8 @@ func (w *rewriter) functionSection(content []byte) {
 		w.plain(sectionFunction, content)
 		return
 	}
-	void := binary.AppendUvarint(nil, uint64(w.meter.voidType))
-	w.extend(sectionFunction, content, 2, append(void, void...))
+	typeOf := binary.AppendUvarint(nil, uint64(w.meter.typeOf))
+	w.extend(sectionFunction, content, 1, typeOf)
 }
 
 func (w *rewriter) globalSection(content []byte) {
@@ -322,6 +324,5 @@ func (w *rewriter) codeSection() {
 		add(buffer)
 	}
 	add(w.meter.pauseBody())
-	add(w.meter.takeBody())
-	w.plain(sectionCode, binary.AppendUvarint(nil, uint64(len(m.bodies))+2), code)
+	w.plain(sectionCode, binary.AppendUvarint(nil, uint64(len(m.bodies))+1), code)
 }

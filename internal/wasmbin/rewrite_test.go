@@ -154,7 +154,7 @@ func fibonacci(int) []byte {
 
 func TestRewriteComputesTheSame(t *testing.T) {
 	ctx := context.Background()
-	rt := wazero.NewRuntime(ctx)
+	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(allFeatures))
 	defer rt.Close(ctx)
 	host := &allocator{}
 	guest, err := rt.Instantiate(host.context(), rewritten(t, fibonacci(0), &wasmbin.Rewrite{Meter: true, Quantum: 1000}))
@@ -164,8 +164,8 @@ func TestRewriteComputesTheSame(t *testing.T) {
 	if got, err := guest.ExportedFunction("run").Call(ctx, 20); err != nil || got[0] != 6765 {
 		t.Errorf("fib(20) = %v, %v", got, err)
 	}
-	// 21,891 calls of 2 units each.
-	if n := host.pauses.Load(); n < 40 || n > 48 {
+	// 21,891 calls of 4 units each.
+	if n := host.pauses.Load(); n < 80 || n > 96 {
 		t.Errorf("paused %d times", n)
 	}
 }
@@ -186,7 +186,7 @@ func interpreter(rounds int32) []byte {
 // In a large function work is counted by what runs: not less, and not much more.
 func TestWorkOfAnInterpreterIsCounted(t *testing.T) {
 	ctx := context.Background()
-	rt := wazero.NewRuntime(ctx)
+	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(allFeatures))
 	defer rt.Close(ctx)
 	host := &allocator{}
 	const rounds, quantum = 1_000_000, 10_000
@@ -215,7 +215,7 @@ func TestStartBecomesAnExport(t *testing.T) {
 		t.Error("the custom section at the end is gone")
 	}
 	ctx := context.Background()
-	rt := wazero.NewRuntime(ctx)
+	rt := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(allFeatures))
 	defer rt.Close(ctx)
 	guest, err := rt.Instantiate(ctx, out)
 	if err != nil {

@@ -42,12 +42,17 @@ type scanner struct {
 	tableElements int64 // minimum sizes of all tables together
 	names         int   // entries of the name section
 	frames        []frame
-	heapTypes     int64 // one more than the highest type that a reference names
-	heapTypeAt    int   // where it is named
-	locals        int64 // parameters and locals of all functions
-	kept          int64 // bytes that the compiler keeps for the function
-	work          int64 // estimated nanoseconds of compilation
-	entries       int32 // sites that are no siteOther, of all functions so far
+	heapTypes     int64  // one more than the highest type that a reference names
+	heapTypeAt    int    // where it is named
+	locals        int64  // parameters and locals of all functions
+	kept          int64  // bytes that the compiler keeps for the function
+	work          int64  // estimated nanoseconds of compilation
+	effort        effort // of the function, so far
+	marks         []site // of the function
+	ways          []way
+	prices        prices
+	calls         []uint32 // the module's own functions that the function calls
+	unbounded     bool     // it has loops, or calls what is not known
 }
 
 // Scan reads the structure of a WebAssembly module and refuses what a compiler must not see. A nil limits means the defaults.

@@ -160,6 +160,9 @@ func newSpecRun(t testing.TB, path string, pauses *atomic.Int64) *specRun {
 		t.Fatalf("%s: no features are known for this folder", path)
 	}
 	r := &specRun{t: t, dir: dir, pauses: pauses, modules: map[string]api.Module{}}
+	if pauses != nil { // a pause is followed by a tail call
+		features |= experimental.CoreFeaturesTailCall
+	}
 	r.rt = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().WithCoreFeatures(features))
 	host, err := os.ReadFile(filepath.Join(specDir(), "testdata", "spectest.wasm"))
 	if err != nil {
