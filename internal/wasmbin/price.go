@@ -6,8 +6,8 @@ const (
 	// callBytes is what a call costs besides.
 	callBytes = 16
 	// smallBody is how many bytes a small function has at most, smallTotal how many with all that it calls.
-	smallBody  = 192
-	smallTotal = 1024
+	smallBody  = 320
+	smallTotal = 2048
 )
 
 const (
