@@ -120,6 +120,7 @@ func (p *moduleProgram) run(ctx context.Context, in *input) (*result, error) {
 		MemoryPages: in.memoryPages,
 		Compute:     in.compute,
 		Args:        []string{in.function},
+		Command:     p.command,
 	})
 	if err != nil {
 		return res, err

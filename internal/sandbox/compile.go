@@ -88,7 +88,7 @@ func (r *Runtime) compile(ctx context.Context, sum [sha256.Size]byte, wasm []byt
 	}
 	prepared := beside(func() *Module { return newModule(r, sum, info, nil) })
 	_, blank := info.ActiveData()
-	rewritten, err := info.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: blank, StartExport: startExport, ExportGlobals: globalExport})
+	rewritten, err := info.Rewrite(&wasmbin.Rewrite{Meter: true, BlankData: blank, StartExport: startExport, ResumeExport: resumeExport, ExportGlobals: globalExport})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidModule, err)
 	}

@@ -27,3 +27,11 @@ func (l *Ledger) Used() uint64 { return l.used.Load() }
 
 // GoRandoms says how many random generators of the Go runtime the snapshot renews.
 func (s *Snapshot) GoRandoms() int { return len(s.random) }
+
+// StartsReady says whether a command of Go's starts with its runtime set up.
+func (m *Module) StartsReady() bool {
+	return m.TriedReady() && m.command.made.Load().state != nil
+}
+
+// TriedReady says whether it was tried.
+func (m *Module) TriedReady() bool { return m.command.made.Load() != nil }

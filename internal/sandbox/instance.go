@@ -25,6 +25,10 @@ type InstanceOptions struct {
 	Compute time.Duration
 
 	Args, Env []string // Env as "NAME=value"
+
+	// Command says that the first thing done with the instance is to call _start, so that it
+	// need not be in the module's first state: see goCommand.
+	Command bool
 }
 
 const defaultMemoryPages = 2048
@@ -41,6 +45,7 @@ type Instance struct {
 	live     bool // holds Runtime.live
 	failed   bool // a call ended in an error
 	drew     bool // randomness, or the time
+	resumes  bool // _start is resumeExport
 	peak     uint32
 
 	// Guest compute time: see lap.
@@ -83,6 +88,10 @@ func (i *Instance) Call(name string, args ...uint64) ([]uint64, error) {
 	if i.guest == nil {
 		return nil, ErrClosed
 	}
+	if i.resumes && name == "_start" {
+		name = resumeExport
+	}
+	i.resumes = false
 	e := i.guest.export(name)
 	if e == nil {
 		return nil, fmt.Errorf("%w: it exports no function %q", ErrInvalidModule, name)

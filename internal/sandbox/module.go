@@ -32,9 +32,10 @@ type Module struct {
 	minBytes uint64
 	maxBytes uint64 // what the module itself allows its memory to become
 
-	base       *Snapshot // the state at the start, before the start function
-	globals    []string  // exports of the mutable globals
-	restorable bool      // memory and globals are all its state
+	base       *Snapshot  // the state at the start, before the start function
+	globals    []string   // exports of the mutable globals
+	restorable bool       // memory and globals are all its state
+	command    *goCommand // nil for other modules
 }
 
 func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled wazero.CompiledModule) *Module {
@@ -80,6 +81,9 @@ func newModule(r *Runtime, sum [sha256.Size]byte, info *wasmbin.Module, compiled
 			m.restorable = false // instantiation writes the data
 		}
 	}
+	if m.restorable && info.GoCommand() {
+		m.command = new(goCommand)
+	}
 	return m
 }
 
@@ -107,5 +111,12 @@ func (m *Module) ExportsMemory() bool { return m.memory }
 // Acquire gives an instance in the state the module starts from. It is the
 // caller's alone until Release. ctx bounds all it does; opts may be nil.
 func (m *Module) Acquire(ctx context.Context, opts *InstanceOptions) (*Instance, error) {
+	if s := m.ready(opts); s != nil {
+		inst, err := s.Acquire(ctx, opts)
+		if err == nil {
+			inst.resumes = true
+		}
+		return inst, err
+	}
 	return m.base.Acquire(ctx, opts)
 }

@@ -27,6 +27,9 @@ type Rewrite struct {
 	// StartExport is the name under which the start function is exported; the module then no longer starts by itself.
 	// Empty leaves the start function alone. It has no effect on a module without one.
 	StartExport string
+	// ResumeExport is the name under which a command that Go made exports the function that runs its goroutines: see goResume.
+	// Empty, or where it is no such command, exports nothing.
+	ResumeExport string
 	// ExportGlobals, when not empty, exports every mutable global that the module defines and that holds a number, under
 	// this prefix followed by its index.
 	ExportGlobals string
@@ -96,6 +99,11 @@ func (w *rewriter) plan() error {
 	}
 	if w.r.StartExport != "" && m.HasStart {
 		if err := export(w.r.StartExport, Function, m.Start); err != nil {
+			return err
+		}
+	}
+	if function, ok := m.goResume(); ok && w.r.ResumeExport != "" {
+		if err := export(w.r.ResumeExport, Function, function); err != nil {
 			return err
 		}
 	}
