@@ -67,6 +67,36 @@ func TestBlocksKeepRecords(t *testing.T) {
 	})
 }
 
+// A clock that was set back gives times a second time: no block is lost.
+func TestBlocksOfTheSameTime(t *testing.T) {
+	ctx := t.Context()
+	sqlDB, err := database.OpenSQLite(ctx, ":memory:")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sqlDB.Close() }()
+	db, err := database.Use(ctx, sqlDB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlDB.Exec(`INSERT INTO flagbase_functions (id, name, description, language, status, error, source, runtime, active_version, created_at, updated_at)
+		VALUES ('fn_1', 'f', '', 'wasm', 'ready', '', '', 'wasm', 1, 0, 0)`); err != nil {
+		t.Fatal(err)
+	}
+	r := &record{version: 1}
+	r.ID, r.FunctionID, r.StartedAt = newID(invocationPrefix), "fn_1", time.Now()
+	r.completedNow(time.Second)
+	for range 3 {
+		if err := (&batch{ended: []*record{r}}).store(ctx, db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n int
+	if err := sqlDB.QueryRow(`SELECT sum(invocations) FROM flagbase_invocation_blocks`).Scan(&n); err != nil || n != 3 {
+		t.Errorf("%d of 3 invocations are kept, %v", n, err)
+	}
+}
+
 // A block that is damaged is an error, or another block: nothing else.
 func FuzzBlock(f *testing.F) {
 	r := &record{version: 1, log: []byte("log")}
