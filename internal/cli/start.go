@@ -33,7 +33,7 @@ FLAGBASE_ADMIN_KEY=$(cat key) flagbase start --config flagbase.yaml`,
 					given[key] = *value
 				}
 			}
-			tuneRuntime()
+			defer runtime.KeepAlive(tuneRuntime())
 			config, err := app.LoadConfig(&app.Sources{File: firstOf(file, os.Getenv("FLAGBASE_CONFIG")), Flags: given})
 			if err != nil {
 				return misuse(cmd, err)
@@ -58,16 +58,14 @@ FLAGBASE_ADMIN_KEY=$(cat key) flagbase start --config flagbase.yaml`,
 	return cmd
 }
 
-// ballast makes the heap look larger to the collector.
-var ballast []byte
-
 // tuneRuntime sizes the Go runtime for a server of guests, unless the environment does.
-func tuneRuntime() {
+// The ballast counts as in use for as long as it is kept.
+func tuneRuntime() (ballast []byte) {
 	if os.Getenv("GOGC") == "" {
 		// The heap is small beside the memory of guests: half the collections for a few
 		// tens of MiB. A heap of a few MiB would still be collected five times a second, and
-		// requests wait for each: 16 MiB that are never touched, and so take no memory, count
-		// as in use.
+		// requests wait for each: 16 MiB are added that are never touched, and so take no
+		// memory.
 		debug.SetGCPercent(200)
 		ballast = make([]byte, 16<<20)
 	}
@@ -78,6 +76,7 @@ func tuneRuntime() {
 		// hundredth of requests was a quarter faster than with two, with four no more.
 		runtime.GOMAXPROCS(3 * runtime.GOMAXPROCS(0))
 	}
+	return ballast
 }
 
 // announce says where the server is and where the key is; the key itself only once in its life.
