@@ -82,7 +82,7 @@ func NewRuntime(ctx context.Context, config *Config) (*Runtime, error) {
 		host:    make(map[string]map[string]HostFunc),
 		modules: make(map[[sha256.Size]byte]weak.Pointer[Module]),
 
-		compiling: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		compiling: make(chan struct{}, max(1, min(runtime.NumCPU(), runtime.GOMAXPROCS(0))/2)),
 		abort:     make(chan struct{}),
 	}
 	if config != nil {
