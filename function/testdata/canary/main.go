@@ -33,7 +33,9 @@ func main() {
 	}
 	var random [8]byte
 	_, _ = crand.Read(random[:])
-	fmt.Printf("%d %x %x %x %x\n", foreign, rand.Uint64(), randv2.Uint64(), random, rand.New(rand.NewSource(int64(randv2.Uint64()))).Uint64())
+	// (math/rand's sources have 2^31 seeds only: among 100,000 two would be the same.)
+	seeded := randv2.New(randv2.NewPCG(randv2.Uint64(), randv2.Uint64()))
+	fmt.Printf("%d %x %x %x %x\n", foreign, rand.Uint64(), randv2.Uint64(), random, seeded.Uint64())
 	event, err := io.ReadAll(os.Stdin)
 	if err != nil {
 		panic(err)
