@@ -105,7 +105,7 @@ const headroom = 128 << 10
 
 // gcHeadroom is how much a script may allocate before QuickJS first looks for cycles.
 // What no cycle holds is freed at once anyway.
-const gcHeadroom = 1 << 20
+const gcHeadroom = 4 << 20
 
 // HasFetch says whether the script handles HTTP requests itself.
 func (p *Program) HasFetch() bool { return p.handlers&1 != 0 }

@@ -29,8 +29,10 @@ func (s *scanner) survey(n int) {
 	m := *s.m
 	ahead := *s // what is wrong with a function is found again when it is its turn
 	ahead.m = &m
-	for i := range n {
+	for i := range p.of {
 		p.of[i] = priceChecked
+	}
+	for i := range n {
 		size := ahead.u32()
 		if ahead.err != nil || int64(size) > int64(ahead.left()) || i >= s.defined {
 			break
@@ -40,7 +42,10 @@ func (s *scanner) survey(n int) {
 			ahead.calls, ahead.unbounded, ahead.end = nil, false, next
 			ahead.body(&m.Types[m.functions[int(m.imported)+i]])
 			if ahead.err == nil && !ahead.unbounded {
-				p.of[i], p.size[i], p.calls[i] = priceUnknown, int32(size), ahead.calls
+				p.of[i], p.size[i] = priceUnknown, int32(size)
+				if len(ahead.calls) > 0 {
+					p.calls[i] = ahead.calls
+				}
 			}
 			m.sites, m.bodies, ahead.err = m.sites[:0], m.bodies[:0], nil
 		}
