@@ -102,7 +102,9 @@ func (l compileLimits) explain(ctx context.Context, state *os.ProcessState, stde
 		return invalid("%s", stderr)
 	case state.ExitCode() == exitMachine:
 		return fmt.Errorf("%w: %s", sandbox.ErrCompiler, stderr)
-	case strings.Contains(stderr, "out of memory"), strings.Contains(stderr, "cannot allocate memory"):
+	case strings.Contains(stderr, "out of memory"), strings.Contains(stderr, "cannot allocate memory"),
+		// The limit is that of the main thread's stack, too: where it cannot grow the system raises a fault.
+		strings.HasPrefix(stderr, "SIGSEGV: segmentation violation"):
 		return invalid("compiling it took more than %d MiB of memory; split its largest functions, or leave out what it does not use", l.memory>>20)
 	case killed(state) && state.UserTime()+state.SystemTime() >= l.cpu-time.Second:
 		return invalid("compiling it took more than %s of CPU time; split its largest functions, or leave out what it does not use", l.cpu)

@@ -167,6 +167,16 @@ func TestWorkerIsLimited(t *testing.T) {
 	}
 }
 
+// A stack that cannot grow any more ends a worker with a fault and not with a word about memory.
+func TestWorkerWithoutStack(t *testing.T) {
+	crash := exec.Command("go", "tool", "no-such-tool") // ends with exit status 2, as a crash does
+	err := crash.Run()
+	err = compileLimits{memory: 1 << 30}.explain(t.Context(), crash.ProcessState, "SIGSEGV: segmentation violation\nPC=0x474c61 m=0 sigcode=2\n", err)
+	if !errors.Is(err, sandbox.ErrInvalidModule) || !strings.Contains(err.Error(), "more than 1024 MiB of memory") {
+		t.Errorf("%v", err)
+	}
+}
+
 // slow gives a module of the hostile kind that takes the compiler long and much memory.
 func slow(fallback []byte) []byte {
 	for _, c := range hostile.Modules() {
